@@ -1,0 +1,117 @@
+// Kernel profiles are data: a release, its CONFIG_ values and one named switch for each behaviour that changed between
+// releases (named after what it does, with the commit's subject). Code asks the switch, never the version.
+
+export interface KernelSwitches {
+  /** "ima: limit the number of open-writers integrity violations" and "... of ToMToU ...". */
+  readonly limitViolations: boolean;
+  /** "ima: Reset IMA_NONACTION_RULE_FLAGS after post_setattr": IMA_NEW_FILE survives chmod. */
+  readonly newFileSurvivesSetattr: boolean;
+  /** "ima: don't clear IMA_DIGSIG flag when setting or removing non-IMA xattr". */
+  readonly keepDigsigOnOtherXattr: boolean;
+  /** "ima: Handle error code returned by ima_filter_rule_match()". */
+  readonly lsmMatchErrorIsNoMatch: boolean;
+  /** "ima: do not copy measurement list to kdump kernel". */
+  readonly kdumpWithoutList: boolean;
+  /** "ima: kexec: move IMA log copy from kexec load to execute". */
+  readonly kexecCopyAtExecute: boolean;
+  /** "ima: fix out-of-bounds read in xattr_verify()". */
+  readonly xattrLengthChecked: boolean;
+  /** "ima: Instantiate file_truncate and path_truncate hooks". */
+  readonly truncateHooks: boolean;
+}
+
+export interface KernelProfile {
+  readonly name: string;
+  /** utsname release. */
+  readonly release: string;
+  readonly pageSize: number;
+  readonly wordBits: 32 | 64;
+  /** CONFIG_ values as in a .config: `y`, `n`, numbers and strings. */
+  readonly config: { readonly [option: string]: string };
+  readonly switches: KernelSwitches;
+}
+
+const ALL_6_12_107: KernelSwitches = {
+  limitViolations: true,
+  newFileSurvivesSetattr: true,
+  keepDigsigOnOtherXattr: true,
+  lsmMatchErrorIsNoMatch: true,
+  kdumpWithoutList: true,
+  kexecCopyAtExecute: true,
+  xattrLengthChecked: true,
+  truncateHooks: true,
+};
+
+const NONE_6_12_0: KernelSwitches = {
+  limitViolations: false,
+  newFileSurvivesSetattr: false,
+  keepDigsigOnOtherXattr: false,
+  lsmMatchErrorIsNoMatch: false,
+  kdumpWithoutList: false,
+  kexecCopyAtExecute: false,
+  xattrLengthChecked: false,
+  truncateHooks: false,
+};
+
+/** The options that the simulator asks for, as a distribution-like build sets them. */
+export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
+  CONFIG_AUDIT: 'y',
+  CONFIG_IMA: 'y',
+  CONFIG_IMA_KEXEC: 'y',
+  CONFIG_IMA_MEASURE_PCR_IDX: '10',
+  CONFIG_IMA_DEFAULT_TEMPLATE: 'ima-ng',
+  CONFIG_IMA_DEFAULT_HASH: 'sha256',
+  CONFIG_IMA_WRITE_POLICY: 'y',
+  CONFIG_IMA_READ_POLICY: 'y',
+  CONFIG_IMA_APPRAISE: 'y',
+  CONFIG_IMA_ARCH_POLICY: 'n',
+  CONFIG_IMA_APPRAISE_BUILD_POLICY: 'n',
+  CONFIG_IMA_APPRAISE_BOOTPARAM: 'y',
+  CONFIG_IMA_APPRAISE_MODSIG: 'y',
+  CONFIG_IMA_APPRAISE_SIGNED_INIT: 'n',
+  CONFIG_IMA_KEYRINGS_PERMIT_SIGNED_BY_BUILTIN_OR_SECONDARY: 'y',
+  CONFIG_IMA_BLACKLIST_KEYRING: 'y',
+  CONFIG_IMA_LOAD_X509: 'y',
+  CONFIG_IMA_X509_PATH: '/etc/keys/x509_ima.der',
+  CONFIG_IMA_MEASURE_ASYMMETRIC_KEYS: 'y',
+  CONFIG_IMA_QUEUE_EARLY_BOOT_KEYS: 'y',
+  CONFIG_IMA_DISABLE_HTABLE: 'n',
+  CONFIG_IMA_LSM_RULES: 'n',
+  CONFIG_EVM: 'y',
+  CONFIG_EVM_ATTR_FSUUID: 'y',
+  CONFIG_EVM_ADD_XATTRS: 'y',
+  CONFIG_EVM_LOAD_X509: 'y',
+  CONFIG_EVM_X509_PATH: '/etc/keys/x509_evm.der',
+  CONFIG_SECURITY_IPE: 'y',
+  CONFIG_LSM: 'ipe',
+  CONFIG_INTEGRITY_TRUSTED_KEYRING: 'y',
+  CONFIG_INTEGRITY_PLATFORM_KEYRING: 'y',
+  CONFIG_INTEGRITY_AUDIT: 'y',
+  CONFIG_MODULE_SIG: 'y',
+  CONFIG_MODULE_SIG_FORCE: 'n',
+  CONFIG_KEXEC_SIG: 'n',
+};
+
+export const PROFILES: { readonly [name: string]: KernelProfile } = {
+  'linux-6.12.107': {
+    name: 'linux-6.12.107',
+    release: '6.12.107',
+    pageSize: 4096,
+    wordBits: 64,
+    config: DEFAULT_CONFIG,
+    switches: ALL_6_12_107,
+  },
+  'linux-6.12.0': {
+    name: 'linux-6.12.0',
+    release: '6.12.0',
+    pageSize: 4096,
+    wordBits: 64,
+    config: DEFAULT_CONFIG,
+    switches: NONE_6_12_0,
+  },
+};
+
+/** Whether a CONFIG_ option is built in. */
+export function enabled(profile: KernelProfile, option: string): boolean {
+  return profile.config[option] === 'y';
+}

@@ -1,0 +1,180 @@
+// What a machine offers to scenarios, conformance runs and tools: boot it, start tasks, make syscalls, fork it, read its
+// state. machine.ts implements it; every room's cursor is reachable for those who look inside.
+
+import type { Err, Result } from '../base/errno.ts';
+import type { Json } from '../base/json.ts';
+import type { KernelProfile } from '../base/profile.ts';
+import type { HashName } from '../crypto/provider.ts';
+import type { Stat } from '../vfs/api.ts';
+import type { Content, FsType, Xattr } from '../vfs/types.ts';
+
+export type Pid = number;
+
+/** A file that exists before the first step. */
+export interface FileSpec {
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly content?: Content;
+  readonly target?: string;
+  readonly xattrs?: readonly Xattr[];
+  readonly ino?: number;
+  readonly generation?: number;
+}
+
+/** A block device with a file system; it exists before boot and outlives it. */
+export interface DiskSpec {
+  /** Kernel name: `vdc` is /dev/vdc. */
+  readonly name: string;
+  readonly type: FsType;
+  readonly uuid?: Uint8Array;
+  readonly firstIno?: number;
+  readonly iVersion?: boolean;
+  readonly readonly?: boolean;
+  readonly files: { readonly [path: string]: FileSpec };
+}
+
+/** One firmware or boot loader measurement: extended into every bank and kept in the TCG2 event log. */
+export interface FirmwareEvent {
+  readonly pcr: number;
+  /** EV_* name or number. */
+  readonly type: string;
+  /** What is hashed; event data of the log unless `event` is given. */
+  readonly data: Uint8Array;
+  readonly event?: Uint8Array;
+}
+
+export type FirmwareSpec =
+  /** Events to measure; the default is a small UEFI boot. */
+  | { readonly events: readonly FirmwareEvent[] }
+  /** Registers as a recorded firmware left them (no log): bank -> PCR number -> hex. */
+  | { readonly pcrs: { readonly [bank: string]: { readonly [pcr: string]: string } } };
+
+export interface MachineConfig {
+  /** Name of a shipped profile or a profile of one's own; default linux-6.12.107. */
+  readonly profile?: string | KernelProfile;
+  readonly cmdline?: string;
+  readonly seed?: string;
+  /** Seconds since the epoch at power-on; default 1767225600 (2026-01-01). */
+  readonly bootTime?: number;
+  /** null: no TPM. */
+  readonly tpm?: { readonly banks?: readonly HashName[] } | null;
+  readonly firmware?: FirmwareSpec;
+  /** Files of the initramfs, path -> file; /init is made when it is missing. */
+  readonly initramfs?: { readonly [path: string]: FileSpec };
+  readonly disks?: readonly DiskSpec[];
+  /** Keys compiled into the kernel or given by firmware: DER certificates. */
+  readonly trustedKeys?: {
+    readonly builtin?: readonly Uint8Array[];
+    readonly secondary?: readonly Uint8Array[];
+    readonly machine?: readonly Uint8Array[];
+    readonly platform?: readonly Uint8Array[];
+  };
+  /** IPE boot policy text (CONFIG_IPE_BOOT_POLICY). */
+  readonly ipeBootPolicy?: string;
+}
+
+export interface SpawnOptions {
+  readonly uid?: number;
+  readonly euid?: number;
+  readonly gid?: number;
+  readonly comm?: string;
+  readonly parent?: Pid;
+}
+
+/** How a program ended; only `exit` or `signal` is there, and `err` is execve's own. */
+export interface ExecOutcome {
+  readonly exit?: number;
+  readonly signal?: number;
+}
+
+export interface MmapArgs {
+  readonly fd: number | null;
+  readonly length: number;
+  readonly prot: number;
+  readonly shared: boolean;
+  readonly offset?: number;
+}
+
+/** The system calls of one task; numbers are file descriptors and flags as in the man pages. */
+export interface SyscallApi {
+  readonly pid: Pid;
+  open(path: string, flags: number, mode?: number): Result<number>;
+  close(fd: number): Err;
+  dup(fd: number): Result<number>;
+  read(fd: number, length: number): Result<Uint8Array>;
+  pread(fd: number, length: number, offset: number): Result<Uint8Array>;
+  write(fd: number, data: Uint8Array): Result<number>;
+  pwrite(fd: number, data: Uint8Array, offset: number): Result<number>;
+  lseek(fd: number, offset: number, whence: 'set' | 'cur' | 'end'): Result<number>;
+  fsync(fd: number): Err;
+  truncate(path: string, length: number): Err;
+  ftruncate(fd: number, length: number): Err;
+  memfdCreate(name: string, flags: number): Result<number>;
+  addSeals(fd: number, seals: number): Err;
+  stat(path: string): Result<Stat>;
+  lstat(path: string): Result<Stat>;
+  fstat(fd: number): Result<Stat>;
+  readdir(path: string): Result<readonly { readonly name: string; readonly mode: number }[]>;
+  chmod(path: string, mode: number): Err;
+  fchmod(fd: number, mode: number): Err;
+  chown(path: string, uid: number, gid: number): Err;
+  fchown(fd: number, uid: number, gid: number): Err;
+  utimes(path: string, seconds: number | null): Err;
+  setxattr(path: string, name: string, value: Uint8Array, flags?: number): Err;
+  fsetxattr(fd: number, name: string, value: Uint8Array, flags?: number): Err;
+  getxattr(path: string, name: string): Result<Uint8Array>;
+  listxattr(path: string): Result<readonly string[]>;
+  removexattr(path: string, name: string): Err;
+  mkdir(path: string, mode: number): Err;
+  mknod(path: string, mode: number, rdev: number): Err;
+  symlink(target: string, path: string): Err;
+  link(path: string, to: string): Err;
+  unlink(path: string): Err;
+  rmdir(path: string): Err;
+  rename(path: string, to: string): Err;
+  mount(source: string, target: string, type: string, flags: readonly string[], data: string): Err;
+  umount(path: string): Err;
+  chroot(path: string): Err;
+  chdir(path: string): Err;
+  umask(mask: number): number;
+  /** CLONE_NEWNS, CLONE_NEWUSER bits. */
+  unshare(flags: number): Err;
+  /** Value = mapping id of this task. */
+  mmap(args: MmapArgs): Result<number>;
+  mprotect(mapping: number, prot: number): Err;
+  munmap(mapping: number): Err;
+  poke(mapping: number, offset: number, data: Uint8Array): Err;
+  peek(mapping: number, offset: number, length: number): Result<Uint8Array>;
+  /** PER_LINUX bits, READ_IMPLIES_EXEC = 0x400000. */
+  personality(persona: number): number;
+  /** fork + execve + wait, as a shell does; the failure is execve's errno. */
+  exec(path: string, argv: readonly string[]): Result<ExecOutcome>;
+  /** fork + execveat(fd, "", AT_EMPTY_PATH) + wait. */
+  fexec(fd: number, argv: readonly string[]): Result<ExecOutcome>;
+  /** FS_IOC_GETVERSION / SETVERSION on an open file. */
+  getVersion(fd: number): Result<number>;
+  setVersion(fd: number, generation: number): Err;
+  finitModule(fd: number, params: string, flags: number): Err;
+  initModule(image: Uint8Array, params: string): Err;
+  deleteModule(name: string): Err;
+  addKey(type: string, description: string, payload: Uint8Array, ring: number | string): Result<number>;
+  kexecFileLoad(kernelFd: number, initrdFd: number | null, cmdline: string, flags: number): Err;
+  kexecLoad(flags: number): Err;
+}
+
+export interface MachineApi {
+  readonly profile: KernelProfile;
+  /** Starts a task (a child of init unless `parent` is given). */
+  spawn(options: SpawnOptions): Pid;
+  /** Ends a task: descriptors and mappings are released. */
+  exit(pid: Pid): void;
+  sys(pid: Pid): SyscallApi;
+  /** Lets virtual time pass. */
+  advance(us: number): void;
+  /** O(1): a second machine that shares all state and goes its own way. */
+  fork(): MachineApi;
+  toJSON(): Json;
+  /** sha256 over the canonical JSON lines of the trace, hex. */
+  traceDigest(): string;
+}

@@ -1,0 +1,209 @@
+// What the VFS offers to the kernel (syscalls) and to the integrity rooms. One class implements it (vfs.ts); it is a
+// cursor over VfsState. Methods that a syscall maps to take the acting task, check permissions, call the hooks and answer
+// with errnos as Linux does; the ones under "for hooks" bypass permission checks and hooks.
+
+import type { Clock, Timespec } from '../base/clock.ts';
+import type { Err, Result } from '../base/errno.ts';
+import type { Random } from '../base/random.ts';
+import type { Trace } from '../base/trace.ts';
+import type { SecurityHooks } from './hooks.ts';
+import type {
+  Content,
+  Dentry,
+  DentryId,
+  FileId,
+  FsType,
+  Inode,
+  InodeKey,
+  Mapping,
+  MappingId,
+  Mount,
+  NsId,
+  OpenFile,
+  PathRef,
+  SbId,
+  Superblock,
+  VfsState,
+  VfsTask,
+} from './types.ts';
+
+/** Behaviour of a pseudo file (proc, sysfs, securityfs), looked up by Inode.pseudo. */
+export interface PseudoNode {
+  /** Called at open after the mode check; can refuse. */
+  open?(task: VfsTask, file: FileId, flags: number): Err;
+  /** Whole text at the time of the first read of an open instance. */
+  read?(task: VfsTask, file: FileId): Result<Uint8Array>;
+  /** One write(2); value = bytes that write(2) returns. */
+  write?(task: VfsTask, file: FileId, data: Uint8Array, offset: number): Result<number>;
+  release?(task: VfsTask, file: FileId): void;
+}
+
+/** Finds the behaviour for a pseudo key such as `ima/policy`. Not part of the state. */
+export interface PseudoRegistry {
+  find(key: string): PseudoNode | undefined;
+}
+
+export interface VfsEnv {
+  readonly trace: Trace;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly hooks: SecurityHooks;
+  readonly pseudo: PseudoRegistry;
+}
+
+export interface Stat {
+  readonly dev: number;
+  readonly ino: number;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: number;
+  readonly size: number;
+  readonly atime: Timespec;
+  readonly mtime: Timespec;
+  readonly ctime: Timespec;
+}
+
+export interface SuperblockOptions {
+  readonly type: FsType;
+  readonly sid?: string;
+  readonly uuid?: Uint8Array;
+  readonly device?: string;
+  readonly firstIno?: number;
+  readonly rootMode?: number;
+  readonly iVersion?: boolean;
+  readonly userNs?: number;
+  readonly unverifiable?: boolean;
+  readonly untrustedMounter?: boolean;
+}
+
+export interface MountRequest {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  /** Words of mount(8): ro, remount, bind, noexec, nosuid, nodev. */
+  readonly flags: readonly string[];
+  readonly data: string;
+}
+
+export interface MmapRequest {
+  /** null maps anonymous memory. */
+  readonly file: FileId | null;
+  readonly length: number;
+  readonly prot: number;
+  readonly shared: boolean;
+  readonly offset: number;
+  /** Personality READ_IMPLIES_EXEC of the task. */
+  readonly readImpliesExec?: boolean;
+}
+
+/** A file opened for the kernel itself or for execve. */
+export type OpenIntent = 'user' | 'exec' | 'kernel';
+
+export interface VfsApi {
+  state: VfsState;
+
+  // -- set-up, devices, mounts
+  createSuperblock(options: SuperblockOptions): SbId;
+  /** Attaches a block device; `sb` is the file system on it. */
+  addDevice(name: string, rdev: number, sb: SbId | null): void;
+  /** Mounts a superblock without checks (boot); parent null makes it the root of a new namespace. */
+  attach(sb: SbId, ns: NsId, on: PathRef | null): PathRef;
+  mount(task: VfsTask, request: MountRequest): Err;
+  umount(task: VfsTask, path: string): Err;
+  /** CLONE_NEWNS: copies the mount tree; returns the new namespace and the moved root and cwd. */
+  cloneNs(task: VfsTask): { readonly ns: NsId; readonly root: PathRef; readonly cwd: PathRef };
+
+  // -- names
+  lookup(
+    task: VfsTask,
+    path: string,
+    options?: { readonly follow?: boolean; readonly directory?: boolean },
+  ): Result<PathRef>;
+  /** d_absolute_path(): from the root of the mount namespace; " (deleted)" only when asked for and unhashed. */
+  dPath(path: PathRef, options?: { readonly deleted?: boolean; readonly root?: PathRef }): string;
+
+  // -- files
+  open(task: VfsTask, path: string, flags: number, mode: number, intent?: OpenIntent): Result<FileId>;
+  /** Opens what a descriptor or O_PATH reference names (execveat, /proc/self/fd). */
+  openPath(task: VfsTask, path: PathRef, flags: number, intent?: OpenIntent): Result<FileId>;
+  /** get_file() / fput(); the last put releases. */
+  get(file: FileId): void;
+  put(task: VfsTask, file: FileId): void;
+  read(task: VfsTask, file: FileId, length: number): Result<Uint8Array>;
+  pread(task: VfsTask, file: FileId, length: number, offset: number): Result<Uint8Array>;
+  write(task: VfsTask, file: FileId, data: Uint8Array): Result<number>;
+  pwrite(task: VfsTask, file: FileId, data: Uint8Array, offset: number): Result<number>;
+  lseek(file: FileId, offset: number, whence: 'set' | 'cur' | 'end'): Result<number>;
+  fsync(file: FileId): Err;
+  truncate(task: VfsTask, path: string, length: number): Err;
+  ftruncate(task: VfsTask, file: FileId, length: number): Err;
+  memfdCreate(task: VfsTask, name: string, flags: number): Result<FileId>;
+  addSeals(file: FileId, seals: number): Err;
+
+  // -- metadata (path or open file)
+  stat(task: VfsTask, path: string, follow?: boolean): Result<Stat>;
+  fstat(file: FileId): Stat;
+  chmod(task: VfsTask, target: string | FileId, mode: number): Err;
+  chown(task: VfsTask, target: string | FileId, uid: number, gid: number): Err;
+  utimes(task: VfsTask, path: string, time: Timespec | null): Err;
+  setxattr(task: VfsTask, target: string | FileId, name: string, value: Uint8Array, flags: number): Err;
+  getxattr(task: VfsTask, target: string | FileId, name: string): Result<Uint8Array>;
+  listxattr(task: VfsTask, target: string | FileId): Result<readonly string[]>;
+  removexattr(task: VfsTask, target: string | FileId, name: string): Err;
+  /** FS_IOC_SETVERSION / FS_IOC_SETFLAGS (immutable). */
+  setGeneration(task: VfsTask, file: FileId, generation: number): Err;
+  setImmutable(task: VfsTask, file: FileId, immutable: boolean): Err;
+
+  // -- directory tree
+  mkdir(task: VfsTask, path: string, mode: number): Err;
+  mknod(task: VfsTask, path: string, mode: number, rdev: number): Err;
+  symlink(task: VfsTask, target: string, path: string): Err;
+  link(task: VfsTask, path: string, to: string): Err;
+  unlink(task: VfsTask, path: string): Err;
+  rmdir(task: VfsTask, path: string): Err;
+  rename(task: VfsTask, path: string, to: string): Err;
+  readdir(task: VfsTask, path: string): Result<readonly { readonly name: string; readonly mode: number }[]>;
+
+  // -- memory
+  mmap(task: VfsTask, request: MmapRequest): Result<MappingId>;
+  mprotect(task: VfsTask, mapping: MappingId, prot: number): Err;
+  munmap(task: VfsTask, mapping: MappingId): Err;
+  /** A store or a load through the mapping; EFAULT (SIGSEGV) where prot forbids it. */
+  poke(mapping: MappingId, offset: number, data: Uint8Array): Err;
+  peek(mapping: MappingId, offset: number, length: number): Result<Uint8Array>;
+
+  // -- for hooks and the kernel: no permission check, no hook
+  inode(key: InodeKey): Inode;
+  inodeOf(path: PathRef): Inode;
+  file(id: FileId): OpenFile;
+  mapping(id: MappingId): Mapping;
+  superblock(id: SbId): Superblock;
+  mountOf(id: number): Mount;
+  dentry(id: DentryId): Dentry;
+  /** Whole content; EIO for opaque content (hash it by its digests). */
+  contentOf(key: InodeKey): Content;
+  rawGetxattr(key: InodeKey, name: string): Uint8Array | undefined;
+  rawSetxattr(key: InodeKey, name: string, value: Uint8Array): Err;
+  rawRemovexattr(key: InodeKey, name: string): Err;
+  /** deny_write_access() (ETXTBSY when open for write) and its undo. */
+  denyWrite(key: InodeKey): Err;
+  allowWrite(key: InodeKey): void;
+  /** Any mapping that is shared and writable (mapping_writably_mapped). */
+  mappedWritable(key: InodeKey): boolean;
+  /** Creates a file or directory without hooks: initramfs and pseudo trees. */
+  populate(root: PathRef, path: string, node: PopulateNode): PathRef;
+}
+
+export interface PopulateNode {
+  readonly mode: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly content?: Content;
+  readonly target?: string;
+  readonly pseudo?: string;
+  readonly rdev?: number;
+  readonly ino?: number;
+  readonly xattrs?: readonly { readonly name: string; readonly value: Uint8Array }[];
+}

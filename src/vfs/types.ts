@@ -1,0 +1,261 @@
+// The VFS's records: superblocks, mounts, dentries, inodes, open files, mappings. All are plain immutable values in
+// VfsState; operations replace records by spread. Names follow struct super_block, struct inode, struct file.
+
+import type { Map as ImmutableMap } from 'immutable';
+import type { Timespec } from '../base/clock.ts';
+
+export type InodeKey = number;
+export type DentryId = number;
+export type MountId = number;
+export type SbId = number;
+export type FileId = number;
+export type MappingId = number;
+export type NsId = number;
+
+export type FsType =
+  | 'ext4'
+  | 'vfat'
+  | 'tmpfs'
+  | 'ramfs'
+  | 'rootfs'
+  | 'proc'
+  | 'sysfs'
+  | 'securityfs'
+  | 'devtmpfs'
+  | 'overlay'
+  | 'fuse';
+
+/** Magic numbers of include/uapi/linux/magic.h. */
+export const FS_MAGIC: Readonly<Record<FsType, number>> = {
+  ext4: 0xef53,
+  vfat: 0x4d44,
+  tmpfs: 0x01021994,
+  ramfs: 0x858458f6,
+  rootfs: 0x01021994,
+  proc: 0x9fa0,
+  sysfs: 0x62656572,
+  securityfs: 0x73636673,
+  devtmpfs: 0x01021994,
+  overlay: 0x794c7630,
+  fuse: 0x65735546,
+};
+
+export interface Superblock {
+  readonly id: SbId;
+  readonly type: FsType;
+  readonly magic: number;
+  /** s_id: the block device's name (`vdc`, `dm-0`) or the type's name; printed as dev= in audit records. */
+  readonly sid: string;
+  /** 16 bytes; all zeros where the file system has none. */
+  readonly uuid: Uint8Array;
+  readonly dev: number;
+  readonly root: DentryId;
+  readonly readonly: boolean;
+  /** SB_I_VERSION: the change cookie (i_version) counts; without it IMA re-evaluates at each last-writer close. */
+  readonly iVersion: boolean;
+  /** Whether security.*, trusted.* and user.* xattrs can be stored. */
+  readonly xattrs: boolean;
+  /** SB_I_IMA_UNVERIFIABLE_SIGNATURE (FUSE). */
+  readonly unverifiable: boolean;
+  /** SB_I_UNTRUSTED_MOUNTER. */
+  readonly untrustedMounter: boolean;
+  /** SB_I_EVM_HMAC_UNSUPPORTED (overlay). */
+  readonly evmUnsupported: boolean;
+  /** User namespace that owns it; 0 is the initial one. */
+  readonly userNs: number;
+  /** Block device it lies on, key of VfsState.devices; null for memory and pseudo file systems. */
+  readonly device: string | null;
+  readonly nextIno: number;
+  readonly mounted: number;
+  /** Set by hooks (IPE's boot_verified). */
+  readonly initramfs: boolean;
+  /** overlay only: the layers' roots. */
+  readonly overlay: OverlayLayers | null;
+}
+
+export interface PathRef {
+  readonly mount: MountId;
+  readonly dentry: DentryId;
+}
+
+export interface OverlayLayers {
+  readonly upper: PathRef | null;
+  readonly lowers: readonly PathRef[];
+  readonly work: PathRef | null;
+  readonly metacopy: boolean;
+}
+
+export interface Mount {
+  readonly id: MountId;
+  readonly sb: SbId;
+  /** Dentry that this mount shows at its mount point (not the sb's root for bind mounts of a sub-tree). */
+  readonly root: DentryId;
+  readonly parent: MountId | null;
+  readonly mountpoint: DentryId | null;
+  readonly ns: NsId;
+  readonly readonly: boolean;
+  readonly noexec: boolean;
+  readonly nosuid: boolean;
+  readonly nodev: boolean;
+}
+
+export interface Dentry {
+  readonly id: DentryId;
+  readonly sb: SbId;
+  readonly parent: DentryId;
+  readonly name: string;
+  readonly inode: InodeKey;
+  /** False once unlinked or renamed over: d_path shows the old name with " (deleted)" where the kernel does. */
+  readonly hashed: boolean;
+}
+
+/** What a regular file holds. Pages of a hole read as zeros. */
+export type Content =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  /** Known only by its length and digests: hashing works, reading bytes gives EIO. */
+  | {
+      readonly kind: 'opaque';
+      readonly label: string;
+      readonly length: number;
+      readonly digests: { readonly [alg: string]: string };
+    };
+
+export interface Xattr {
+  readonly name: string;
+  readonly value: Uint8Array;
+}
+
+export interface VerityInfo {
+  readonly alg: 'sha256' | 'sha512';
+  readonly blockSize: number;
+  /** fs-verity file digest: hash of the descriptor. */
+  readonly digest: Uint8Array;
+  readonly signature: Uint8Array | null;
+}
+
+export interface Inode {
+  readonly key: InodeKey;
+  readonly sb: SbId;
+  readonly ino: number;
+  readonly generation: number;
+  /** Type and permission bits (S_IFMT | 07777). */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly nlink: number;
+  readonly rdev: number;
+  readonly size: number;
+  readonly iVersion: number;
+  readonly atime: Timespec;
+  readonly mtime: Timespec;
+  readonly ctime: Timespec;
+  /** FS_IMMUTABLE_FL. */
+  readonly immutable: boolean;
+  readonly appendOnly: boolean;
+  readonly content: Content | null;
+  /** Symlink target. */
+  readonly target: string | null;
+  /** Directory entries: name -> dentry. */
+  readonly children: ImmutableMap<string, DentryId> | null;
+  /** Order as the file system lists them (append order on ext4, by name on tmpfs). */
+  readonly xattrs: readonly Xattr[];
+  /** Key into the pseudo-file registry (proc, sysfs, securityfs). */
+  readonly pseudo: string | null;
+  readonly verity: VerityInfo | null;
+  /** memfd seals (F_SEAL_*). */
+  readonly seals: number;
+  /** > 0: writers; < 0: denied by that many executions or kernel reads. */
+  readonly iWritecount: number;
+  /** Files open read-only (i_readcount). */
+  readonly iReadcount: number;
+  readonly openCount: number;
+  /** overlay: the inode below that holds the data, and the one that holds the metadata. */
+  readonly realData: InodeKey | null;
+  readonly realMeta: InodeKey | null;
+}
+
+/** fmode bits of struct file that the hooks look at. */
+export const FMODE_READ = 1;
+export const FMODE_WRITE = 2;
+export const FMODE_EXEC = 0x20;
+export const FMODE_CREATED = 0x100000;
+export const FMODE_PATH = 0x4000;
+
+export interface OpenFile {
+  readonly id: FileId;
+  readonly path: PathRef;
+  readonly inode: InodeKey;
+  /** O_* flags after open. */
+  readonly flags: number;
+  readonly fmode: number;
+  readonly pos: number;
+  readonly refs: number;
+  /** Credentials of the opener. */
+  readonly cred: Cred;
+  /** Private state of a pseudo file's open instance. */
+  readonly priv: string | null;
+}
+
+export interface Mapping {
+  readonly id: MappingId;
+  readonly file: FileId | null;
+  readonly length: number;
+  readonly offset: number;
+  /** PROT_* now in force. */
+  readonly prot: number;
+  readonly shared: boolean;
+  /** Private pages as they were when faulted in or written; null shares the file's pages. */
+  readonly image: Uint8Array | null;
+}
+
+/** Credentials: capabilities as a bit set of CAP_* numbers (two 32-bit words would lose bits: a bigint). */
+export interface Cred {
+  readonly uid: number;
+  readonly euid: number;
+  readonly suid: number;
+  readonly fsuid: number;
+  readonly gid: number;
+  readonly egid: number;
+  readonly sgid: number;
+  readonly fsgid: number;
+  readonly groups: readonly number[];
+  readonly caps: bigint;
+  readonly userNs: number;
+}
+
+/** The part of a task that path walks and checks look at. */
+export interface VfsTask {
+  readonly cred: Cred;
+  readonly root: PathRef;
+  readonly cwd: PathRef;
+  readonly umask: number;
+  readonly ns: NsId;
+  readonly comm: string;
+  readonly pid: number;
+  readonly ppid: number;
+  /** Path of the running program, as audit prints exe=. */
+  readonly exe: string;
+}
+
+export interface BlockDevice {
+  readonly name: string;
+  readonly rdev: number;
+  /** Superblock that lies on it, mounted or not. */
+  readonly sb: SbId | null;
+  readonly readonly: boolean;
+  /** Properties a hook attached (dm-verity root hash and its signature state). */
+  readonly verity: { readonly alg: string; readonly rootHash: Uint8Array; readonly signed: boolean } | null;
+}
+
+export interface VfsState {
+  readonly superblocks: ImmutableMap<SbId, Superblock>;
+  readonly mounts: ImmutableMap<MountId, Mount>;
+  readonly dentries: ImmutableMap<DentryId, Dentry>;
+  readonly inodes: ImmutableMap<InodeKey, Inode>;
+  readonly files: ImmutableMap<FileId, OpenFile>;
+  readonly mappings: ImmutableMap<MappingId, Mapping>;
+  readonly devices: ImmutableMap<string, BlockDevice>;
+  /** "mount:dentry" -> mount on top of it. */
+  readonly mountedOn: ImmutableMap<string, MountId>;
+  readonly nextId: number;
+}
