@@ -5,6 +5,7 @@ import type { Err, Result } from '../base/errno.ts';
 import type { Json } from '../base/json.ts';
 import type { KernelProfile } from '../base/profile.ts';
 import type { HashName } from '../crypto/provider.ts';
+import type { AuditState } from '../integrity/audit.ts';
 import type { Stat } from '../vfs/api.ts';
 import type { Content, FsType, Xattr } from '../vfs/types.ts';
 
@@ -32,6 +33,15 @@ export interface DiskSpec {
   readonly iVersion?: boolean;
   readonly readonly?: boolean;
   readonly files: { readonly [path: string]: FileSpec };
+  /** A dm-verity hash tree was made of the image: what it must be opened with. */
+  readonly verity?: { readonly rootHash: Uint8Array; readonly salt: Uint8Array };
+}
+
+/** A block device without a file system: script disks, dm-verity hash trees. */
+export interface RawDiskSpec {
+  readonly name: string;
+  /** Name of the disk whose dm-verity hash tree it holds. */
+  readonly hashTreeOf?: string;
 }
 
 /** One firmware or boot loader measurement: extended into every bank and kept in the TCG2 event log. */
@@ -63,6 +73,7 @@ export interface MachineConfig {
   /** Files of the initramfs, path -> file; /init is made when it is missing. */
   readonly initramfs?: { readonly [path: string]: FileSpec };
   readonly disks?: readonly DiskSpec[];
+  readonly rawDisks?: readonly RawDiskSpec[];
   /** Keys compiled into the kernel or given by firmware: DER certificates. */
   readonly trustedKeys?: {
     readonly builtin?: readonly Uint8Array[];
@@ -163,13 +174,60 @@ export interface SyscallApi {
   kexecLoad(flags: number): Err;
 }
 
+/** What a dm device is made of: one target over its whole length. */
+export interface DmTable {
+  readonly name: string;
+  readonly target: string;
+  readonly sectors: number;
+  /** The target's parameters as dmsetup takes them. */
+  readonly params: string;
+}
+
+/** keyctl(2), fs-verity's and device-mapper's ioctls: calls that only some programs make. */
+export interface SpecialSyscallApi {
+  /** KEYCTL_SEARCH; ring is a serial, -3 (session), -4 (user) ... or the name of a keyring as /proc/keys lists it. */
+  keySearch(ring: number | string, type: string, description: string): Result<number>;
+  keyRead(key: number): Result<Uint8Array>;
+  keyRevoke(key: number): Err;
+  keyInvalidate(key: number): Err;
+  keyUnlink(key: number, ring: number | string): Err;
+  /** KEYCTL_RESTRICT_KEYRING without type and restriction: no more links. */
+  keyRestrict(ring: number | string): Err;
+  /** Whether a keyring of that name is there (a look into /proc/keys). */
+  keyringExists(name: string): boolean;
+  /** FS_IOC_ENABLE_VERITY; algorithm 1 = sha256, 2 = sha512. */
+  verityEnable(
+    fd: number,
+    options: {
+      readonly algorithm: number;
+      readonly blockSize: number;
+      readonly salt: Uint8Array;
+      readonly signature: Uint8Array;
+    },
+  ): Err;
+  /** FS_IOC_MEASURE_VERITY. */
+  verityMeasure(fd: number): Result<{ readonly algorithm: number; readonly digest: Uint8Array }>;
+  /** DM_DEV_CREATE, DM_TABLE_LOAD, DM_DEV_SUSPEND (resume); the node /dev/mapper/NAME is made at the end. */
+  dmCreate(name: string): Err;
+  dmTableLoad(table: DmTable): Err;
+  dmResume(name: string): Err;
+  dmRemove(name: string): Err;
+}
+
 export interface MachineApi {
   readonly profile: KernelProfile;
+  /** Everything the audit subsystem wrote so far, oldest first. */
+  readonly audit: { readonly state: AuditState };
   /** Starts a task (a child of init unless `parent` is given). */
   spawn(options: SpawnOptions): Pid;
   /** Ends a task: descriptors and mappings are released. */
   exit(pid: Pid): void;
   sys(pid: Pid): SyscallApi;
+  /**
+   * kexec -e: all tasks end and the loaded kernel boots on the same disks and the same, not restarted, TPM; this machine
+   * is the second kernel from then on. EINVAL when nothing is loaded.
+   */
+  kexecReboot?(): Err;
   /** Lets virtual time pass. */
   advance(us: number): void;
   /** O(1): a second machine that shares all state and goes its own way. */
