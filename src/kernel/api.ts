@@ -185,6 +185,8 @@ export interface DmTable {
 
 /** keyctl(2), fs-verity's and device-mapper's ioctls: calls that only some programs make. */
 export interface SpecialSyscallApi {
+  /** write(2) of a content that may be known by length and digests only; at the start of an empty file. */
+  writeContent(fd: number, content: Content): Result<number>;
   /** KEYCTL_SEARCH; ring is a serial, -3 (session), -4 (user) ... or the name of a keyring as /proc/keys lists it. */
   keySearch(ring: number | string, type: string, description: string): Result<number>;
   keyRead(key: number): Result<Uint8Array>;
@@ -207,8 +209,8 @@ export interface SpecialSyscallApi {
   ): Err;
   /** FS_IOC_MEASURE_VERITY. */
   verityMeasure(fd: number): Result<{ readonly algorithm: number; readonly digest: Uint8Array }>;
-  /** DM_DEV_CREATE, DM_TABLE_LOAD, DM_DEV_SUSPEND (resume); the node /dev/mapper/NAME is made at the end. */
-  dmCreate(name: string): Err;
+  /** DM_DEV_CREATE (value = the device's number), DM_TABLE_LOAD, DM_DEV_SUSPEND (resume), DM_DEV_REMOVE. */
+  dmCreate(name: string): Result<number>;
   dmTableLoad(table: DmTable): Err;
   dmResume(name: string): Err;
   dmRemove(name: string): Err;
