@@ -5,6 +5,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { DATA, type Data } from '../scenario/ops/types.ts';
 import { checkOp, type OpInput } from '../scenario/session.ts';
+import { jsonErrorOffset } from './json-place.ts';
 
 const opSchema = z.looseObject({ op: z.string() });
 const registers = z.record(z.string(), z.record(z.string(), z.string().regex(/^([0-9a-fA-F]{2})+$/)));
@@ -93,28 +94,30 @@ class Places {
   }
 }
 
-function syntaxComplaint(file: string, text: string, error: Error): CaseComplaint {
-  const offset = Number(/at position (\d+)/.exec(error.message)?.[1] ?? 0);
+function syntaxComplaint(file: string, text: string): CaseComplaint {
+  const offset = jsonErrorOffset(text);
   const before = text.slice(0, offset).split('\n');
-  const message = error.message
-    .replace(/ in JSON at position.*| \(line.*/, '')
-    .replace(/, ".*" is not/, ' is not');
   const column = (before[before.length - 1] ?? '').length + 1;
-  return { file, line: before.length, column, at: '', message: `not JSON: ${message}` };
+  const found = offset === text.length ? 'the text ends too early' : `\`${text[offset]}\` cannot stand here`;
+  return { file, line: before.length, column, at: '', message: `not JSON: ${found}` };
 }
 
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+const isOp = (v: unknown): v is OpInput =>
+  typeof v === 'object' && v !== null && typeof (v as { op?: unknown }).op === 'string';
+
 /** Complaints about the arguments of operations; an unknown operation is not one: its result says so. */
-function opIssues(value: z.infer<typeof caseSchema>): { path: PropertyKey[]; message: string }[] {
-  const out: { path: PropertyKey[]; message: string }[] = [];
-  const lists = [
-    ['ops', value.ops],
-    ['stage2', value.stage2 ?? []],
-  ] as const;
-  for (const [member, ops] of lists) {
-    for (const [i, op] of ops.entries()) {
-      for (const issue of checkOp(op as OpInput)) {
-        out.push({ path: [member, i, ...issue.path], message: issue.message });
-      }
+function opIssues(json: unknown): Issue[] {
+  const out: Issue[] = [];
+  for (const member of ['ops', 'stage2']) {
+    const ops = (json as { [member: string]: unknown } | null)?.[member];
+    for (const [i, op] of (Array.isArray(ops) ? ops : []).entries()) {
+      if (!isOp(op)) continue;
+      for (const issue of checkOp(op)) out.push({ path: [member, i, ...issue.path], message: issue.message });
     }
   }
   return out;
@@ -125,21 +128,20 @@ export function loadCase(file: string, text: string): LoadedCase {
   let json: unknown;
   try {
     json = JSON.parse(text);
-  } catch (e) {
-    return { ok: false, complaints: [syntaxComplaint(file, text, e as Error)] };
+  } catch {
+    return { ok: false, complaints: [syntaxComplaint(file, text)] };
   }
   const parsed = caseSchema.safeParse(json);
-  const issues = parsed.success
-    ? opIssues(parsed.data)
-    : parsed.error.issues.map((i) => ({ path: i.path, message: i.message }));
-  if (parsed.success && issues.length === 0) {
-    return { ok: true, value: parsed.data as RecordedCase };
-  }
+  const issues: Issue[] = [...(parsed.success ? [] : parsed.error.issues), ...opIssues(json)];
+  if (parsed.success && issues.length === 0) return { ok: true, value: parsed.data as RecordedCase };
   const places = new Places(text);
-  return {
-    ok: false,
-    complaints: issues.map((i) => ({ file, ...places.of(i.path), at: pathText(i.path), message: i.message })),
-  };
+  const complaints = issues.map((i) => ({
+    file,
+    ...places.of(i.path),
+    at: pathText(i.path),
+    message: i.message,
+  }));
+  return { ok: false, complaints };
 }
 
 /** `file:line:column: ops[3].path: message`. */
