@@ -1,0 +1,212 @@
+// Text of a scenario to a checked value: all mistakes of the text, the schema, the machine, the steps and the policies in
+// it are reported together, each with its place. A scenario is loaded whole or not at all.
+
+import { type Diagnostic, didYouMean, sortDiagnostics } from '../base/diagnostic.ts';
+import { allReasons, reasonOf } from '../base/reasons.ts';
+import type { MachineConfig } from '../kernel/api.ts';
+import { Builder, machineConfig } from './build.ts';
+import { operationData, type ReadFile } from './data.ts';
+import { issueDiagnostics, knownKeys } from './issues.ts';
+import { type ActorForm, headSchema, type ScenarioHead } from './schema.ts';
+import type { DataForm } from './schema-data.ts';
+import type { CommonExpectation, FinalExpectation, StepExpectation } from './schema-expect.ts';
+import type { OpInput } from './session.ts';
+import { type PathStep, parseSource, type Source } from './source.ts';
+import { type StepWord, stepWord, stepWords } from './vocabulary.ts';
+
+/** One step, ready to run. */
+export interface ScenarioStep {
+  /** From 1, as people count. */
+  readonly number: number;
+  readonly id: string | null;
+  /** Operation with resolved arguments; `uid`, `euid`, `gid`, `actor` come from `as`. */
+  readonly op: OpInput;
+  readonly expect: StepExpectation;
+  readonly note: string | null;
+  /** Line of the file where the step begins. */
+  readonly line: number;
+}
+
+export interface Scenario {
+  /** Name of the file it was read from. */
+  readonly file: string;
+  readonly title: string;
+  readonly about: string | null;
+  readonly kind: ScenarioHead['kind'];
+  readonly reference: ScenarioHead['reference'] | null;
+  readonly machine: MachineConfig;
+  readonly steps: readonly ScenarioStep[];
+  readonly expect: FinalExpectation;
+  readonly source: Source;
+}
+
+export interface LoadOptions {
+  /** Reads a file whose path is relative to the scenario; without it every `file:` is a mistake. */
+  readonly readFile?: ReadFile;
+  /** Names of the files beside the scenario, for hints. */
+  readonly siblings?: readonly string[];
+}
+
+export type LoadResult =
+  | { readonly ok: true; readonly scenario: Scenario; readonly diagnostics: readonly Diagnostic[] }
+  | { readonly ok: false; readonly text: string; readonly diagnostics: readonly Diagnostic[] };
+
+class Loader {
+  readonly source: Source;
+  readonly builder: Builder;
+  readonly diagnostics: Diagnostic[] = [];
+
+  constructor(source: Source, options: LoadOptions) {
+    this.source = source;
+    this.builder = new Builder(source, options.readFile ?? (() => undefined), options.siblings);
+  }
+
+  #report(path: readonly PathStep[], code: string, message: string, help: string | null): void {
+    this.diagnostics.push(this.source.diagnostic(this.source.span(path), code, message, help));
+  }
+
+  head(): ScenarioHead | undefined {
+    const parsed = headSchema.safeParse(this.source.value);
+    if (parsed.success) return parsed.data;
+    const known = (path: readonly PathStep[]): readonly string[] => knownKeys(headSchema, path);
+    this.diagnostics.push(...issueDiagnostics(this.source, [], parsed.error.issues, known));
+    return undefined;
+  }
+
+  /** The word a step begins with, or a diagnostic that names the words near it. */
+  #word(value: unknown, path: readonly PathStep[]): StepWord | undefined {
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+      const help = 'a step is a map, such as `{ op: read, path: /mnt/a }`';
+      this.#report(path, 'scenario.step', 'this is no step', help);
+      return undefined;
+    }
+    const op = (value as Record<string, unknown>)['op'];
+    if (op === undefined) {
+      const guess = Object.keys(value).find((k) => stepWord(k) !== undefined);
+      const help = guess === undefined ? 'say what happens: `op: read`' : `write \`op: ${guess}\``;
+      this.#report(path, 'scenario.missing', '`op` is missing', help);
+      return undefined;
+    }
+    const word = typeof op === 'string' ? stepWord(op) : undefined;
+    if (word !== undefined) return word;
+    const names = stepWords().map((w) => w.name);
+    const near = typeof op === 'string' ? didYouMean(op, names) : undefined;
+    const help = near ?? `operations: ${names.join(', ')}`;
+    this.#report([...path, 'op'], 'scenario.unknown_op', `unknown operation \`${String(op)}\``, help);
+    return undefined;
+  }
+
+  step(value: unknown, index: number): ScenarioStep | undefined {
+    const path: readonly PathStep[] = ['steps', index];
+    const word = this.#word(value, path);
+    if (word === undefined) return undefined;
+    const parsed = word.schema.safeParse(value);
+    if (!parsed.success) {
+      const known = (at: readonly PathStep[]): readonly string[] => knownKeys(word.schema, at.slice(2));
+      this.diagnostics.push(...issueDiagnostics(this.source, path, parsed.error.issues, known));
+      return undefined;
+    }
+    const { id, as, expect, note, ...rest } = parsed.data as {
+      readonly op: string;
+      readonly id?: string;
+      readonly as?: ActorForm;
+      readonly expect?: StepExpectation;
+      readonly note?: string;
+      readonly [argument: string]: unknown;
+    };
+    const resolved: Record<string, unknown> = { ...rest };
+    for (const name of word.dataArguments) {
+      const form = rest[name] as DataForm | readonly DataForm[] | undefined;
+      if (form !== undefined) resolved[name] = this.#data(form, [...path, name]);
+    }
+    return {
+      number: index + 1,
+      id: id ?? null,
+      op: { ...resolved, ...as, op: word.name },
+      expect: expect ?? {},
+      note: note ?? null,
+      line: this.source.lines.position(this.source.span(path)[0]).line,
+    };
+  }
+
+  #data(form: DataForm | readonly DataForm[], path: readonly PathStep[]): unknown {
+    if (Array.isArray(form)) return form.map((f: DataForm, i) => this.#data(f, [...path, i]));
+    const single = form as DataForm;
+    return operationData(single, this.builder.content(single, path));
+  }
+
+  /** Mistakes in expectations that only the whole project can see. */
+  expectation(expect: CommonExpectation, path: readonly PathStep[]): void {
+    for (const member of ['reasons', 'no_reasons'] as const) {
+      for (const [i, code] of (expect[member] ?? []).entries()) this.#reason(code, [...path, member, i]);
+    }
+    for (const key of Object.keys(expect.pcr ?? {})) {
+      const number = Number(key.split(':').at(-1));
+      const bank = key.includes(':') ? key.split(':')[0] : undefined;
+      if (number > 23) this.#report([...path, 'pcr', key], 'scenario.pcr', `there is no PCR ${number}`, null);
+      const banks = ['sha1', 'sha256', 'sha384', 'sha512'];
+      if (bank !== undefined && !banks.includes(bank))
+        this.#report(
+          [...path, 'pcr', key],
+          'scenario.pcr',
+          `unknown bank \`${bank}\``,
+          didYouMean(bank, banks) ?? null,
+        );
+    }
+  }
+
+  #reason(code: string, path: readonly PathStep[]): void {
+    if (reasonOf(code) !== undefined) return;
+    const codes = allReasons().map(([c]) => c);
+    const help = didYouMean(code, codes) ?? '`kisim schema reasons` lists them';
+    this.#report(path, 'scenario.unknown_reason', `unknown reason code \`${code}\``, help);
+  }
+
+  ids(steps: readonly ScenarioStep[]): void {
+    const seen = new Map<string, number>();
+    for (const step of steps) {
+      if (step.id === null) continue;
+      const first = seen.get(step.id);
+      if (first !== undefined)
+        this.#report(
+          ['steps', step.number - 1, 'id'],
+          'scenario.duplicate',
+          `step ${first} has the id \`${step.id}\` already`,
+          null,
+        );
+      else seen.set(step.id, step.number);
+    }
+  }
+}
+
+/** Loads a scenario from its text; `file` names it in messages. */
+export function loadScenario(file: string, text: string, options: LoadOptions = {}): LoadResult {
+  const parsed = parseSource(file, text);
+  if (!parsed.ok) return { ok: false, text, diagnostics: sortDiagnostics(parsed.diagnostics) };
+  const { source } = parsed;
+  const loader = new Loader(source, options);
+  const head = loader.head();
+  const rawSteps = (source.value as { readonly steps?: unknown } | null)?.steps;
+  const forms = Array.isArray(rawSteps) ? (rawSteps as readonly unknown[]) : [];
+  const steps = forms.map((value, i) => loader.step(value, i));
+  const good = steps.filter((s) => s !== undefined);
+  for (const s of good) loader.expectation(s.expect, ['steps', s.number - 1, 'expect']);
+  loader.ids(good);
+  const machine = head === undefined ? {} : machineConfig(loader.builder, head.machine ?? {}, head.title);
+  if (head?.expect !== undefined) loader.expectation(head.expect, ['expect']);
+  const diagnostics = sortDiagnostics([...loader.diagnostics, ...loader.builder.diagnostics]);
+  if (head === undefined || diagnostics.some((d) => d.severity === 'error'))
+    return { ok: false, text, diagnostics };
+  const scenario: Scenario = {
+    file,
+    title: head.title,
+    about: head.about ?? null,
+    kind: head.kind,
+    reference: head.reference ?? null,
+    machine,
+    steps: good,
+    expect: head.expect ?? {},
+    source,
+  };
+  return { ok: true, scenario, diagnostics };
+}

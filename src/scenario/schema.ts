@@ -1,0 +1,157 @@
+// The scenario document: machine, steps, expectations. zod schemas are the single source of the loader's checks, of the
+// published JSON Schema and of docs/scenarios.md. Operations come from the step vocabulary, not from here.
+
+import * as z from 'zod';
+import { bankName, dataSchema, hexText, id32, modeText, ownerText } from './schema-data.ts';
+import { finalExpectation, stepExpectation } from './schema-expect.ts';
+
+export const SCENARIO_KINDS = ['lesson', 'attack', 'thread', 'regression'] as const;
+
+const reference = z
+  .strictObject({
+    title: z.string().min(1).describe('Subject of the thread, commit or page.'),
+    url: z.string().optional(),
+    date: z
+      .string()
+      .regex(/^\d{4}(?:-\d{2}(?:-\d{2})?)?$/, 'a date such as "2024-05-31", in quotes')
+      .optional(),
+    commit: z
+      .string()
+      .regex(/^[0-9a-f]{7,40}$/, 'a commit id')
+      .optional(),
+  })
+  .describe('Where this case comes from.');
+
+export const fileSchema = z
+  .strictObject({
+    content: dataSchema.optional(),
+    mode: modeText.optional().describe('Default "0644"; directories "0755".'),
+    owner: ownerText.optional().describe('Default "0:0".'),
+    symlink: z.string().optional().describe('Makes a symbolic link to this path.'),
+    directory: z.boolean().optional().describe('Makes a directory.'),
+    xattrs: z.record(z.string(), dataSchema).optional().describe('Extended attributes by name.'),
+    ino: id32.optional().describe('Inode number; else the next one of the file system.'),
+    generation: id32.optional().describe('i_generation.'),
+  })
+  .meta({ id: 'File', description: 'A file that is there before the machine is switched on.' });
+
+const files = z
+  .record(z.string().regex(/^\//, 'an absolute path'), fileSchema)
+  .describe('Absolute path: file. Directories on the way are made.');
+
+export const DISK_TYPES = ['ext4', 'vfat'] as const;
+
+const disk = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]*$/, 'a device name such as vdc')
+      .describe('`vdc` is /dev/vdc.'),
+    type: z.enum(DISK_TYPES).optional().describe('File system; default ext4.'),
+    uuid: z
+      .string()
+      .regex(/^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$/, 'a UUID')
+      .optional(),
+    i_version: z.boolean().optional().describe('Whether the change counter works (default true for ext4).'),
+    readonly: z.boolean().optional(),
+    first_ino: id32.optional().describe('Inode number of the first new file; default 12.'),
+    files: files.optional(),
+  })
+  .describe('A disk; it lies beside the machine and outlives a reboot.');
+
+const firmware = z
+  .union([
+    z.strictObject({
+      events: z.array(
+        z.strictObject({
+          pcr: z.int().min(0).max(23),
+          type: z.string().describe('EV_* name of the TCG event log.'),
+          data: dataSchema.describe('What is hashed.'),
+          event: dataSchema.optional().describe('What the log stores, where it differs.'),
+        }),
+      ),
+    }),
+    z.strictObject({
+      pcrs: z
+        .partialRecord(bankName, z.record(z.string().regex(/^\d{1,2}$/), hexText))
+        .describe('Bank, PCR number, value: as a recorded firmware left them.'),
+    }),
+  ])
+  .describe('Measurements before the kernel; the default is a small UEFI boot.');
+
+const certificates = z.array(dataSchema.describe('A certificate: DER bytes, or PEM text.'));
+
+export const machineSchema = z
+  .strictObject({
+    profile: z.string().optional().describe('Kernel profile; default linux-6.12.107.'),
+    config: z
+      .record(z.string().regex(/^CONFIG_[A-Z0-9_]+$/, 'an option such as CONFIG_IMA'), z.string())
+      .optional()
+      .describe('Kernel options that differ from the profile: "y", "n", a number or a text, in quotes.'),
+    switches: z
+      .record(z.string(), z.boolean())
+      .optional()
+      .describe('Behaviours that changed between releases, switched by name.'),
+    cmdline: z.string().optional().describe('Kernel command line, such as `ima_policy=tcb`.'),
+    seed: z.string().optional().describe('Seed of every random number; default: the title.'),
+    boot_time: z.int().min(0).optional().describe('Seconds since 1970 at power-on; default 1767225600.'),
+    tpm: z
+      .union([z.literal('none'), z.strictObject({ banks: z.array(bankName).min(1) })])
+      .optional()
+      .describe('`none`, or the PCR banks; default sha1, sha256, sha384, sha512.'),
+    firmware: firmware.optional(),
+    initramfs: files.optional().describe('Files of the initramfs; /init is always there.'),
+    disks: z.array(disk).optional().describe('Disks; the default is one empty ext4 disk `vdc`.'),
+    trusted_keys: z
+      .strictObject({
+        builtin: certificates.optional(),
+        secondary: certificates.optional(),
+        machine: certificates.optional(),
+        platform: certificates.optional(),
+      })
+      .optional()
+      .describe('Certificates of the keyrings that exist at boot.'),
+    ipe_boot_policy: z.string().optional().describe('Text of the compiled-in IPE policy.'),
+  })
+  .describe('The machine as it is before the first step.');
+
+export const actorSchema = z
+  .strictObject({
+    uid: id32.optional().describe('Real user id; default 0.'),
+    euid: id32.optional().describe('Effective user id; default: uid.'),
+    gid: id32.optional().describe('Group id; default 0.'),
+    actor: z.string().optional().describe('Name of the process; default `main`.'),
+  })
+  .meta({
+    id: 'Actor',
+    description: 'Who acts. Each (actor, uid, euid, gid) is one process that lives to the end.',
+  });
+
+/** Members that every step has besides its operation's own arguments. */
+export const stepCommon = {
+  id: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]*$/, 'a lower-case word with hyphens')
+    .optional()
+    .describe('A name for this step, for `kisim explain`.'),
+  as: actorSchema.optional(),
+  expect: stepExpectation.optional(),
+  note: z.string().optional().describe('What to tell a reader about this step.'),
+};
+
+/** The document without its steps; `steps` are checked one by one (see loader.ts). */
+export const headSchema = z.strictObject({
+  title: z.string().min(1).describe('One line that says what happens.'),
+  about: z.string().optional().describe('Some paragraphs for the reader (Markdown).'),
+  kind: z.enum(SCENARIO_KINDS).describe('Which shelf it stands on.'),
+  reference: reference.optional(),
+  machine: machineSchema.optional(),
+  steps: z.array(z.unknown()).min(1).describe('What happens, in order.'),
+  expect: finalExpectation.optional(),
+});
+
+export type ScenarioHead = z.infer<typeof headSchema>;
+export type MachineForm = z.infer<typeof machineSchema>;
+export type FileForm = z.infer<typeof fileSchema>;
+export type DiskForm = z.infer<typeof disk>;
+export type ActorForm = z.infer<typeof actorSchema>;
