@@ -1,0 +1,478 @@
+// Writes seeded random cases in the form that the real kernel's runner takes: file operations under tcb, under random
+// measure rules, under appraise rules with labels, and rows of random policy words.
+//   npx tsx scripts/differential/generate.ts --kind tcb|measure|appraise|grammar --seed N --count M --out DIR
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Random, seedRandom } from '../../src/base/random.ts';
+
+type Op = { readonly op: string; readonly [argument: string]: unknown };
+
+const UUID = '12345678-9abc-def0-1122-334455667788';
+const EXCLUDE = ['0x9fa0', '0x62656572', '0x64626720', '0x01021994', '0x1cd1', '0x73636673', '0x858458f6'];
+const UIDS = [0, 0, 0, 1000, 1001];
+const MODES = [0o777, 0o777, 0o755, 0o666, 0o644, 0o4755];
+
+class Dice {
+  readonly #random: Random;
+
+  constructor(seed: string) {
+    this.#random = new Random(seedRandom(seed));
+  }
+
+  below(n: number): number {
+    return this.#random.u32() % n;
+  }
+
+  pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T;
+  }
+
+  chance(percent: number): boolean {
+    return this.below(100) < percent;
+  }
+
+  shuffle<T>(list: readonly T[]): T[] {
+    const out = [...list];
+    for (let i = out.length - 1; i > 0; i--) {
+      const j = this.below(i + 1);
+      [out[i], out[j]] = [out[j] as T, out[i] as T];
+    }
+    return out;
+  }
+}
+
+const CONTENTS: readonly unknown[] = [
+  'alpha',
+  'beta',
+  'gamma',
+  '',
+  { repeat: 'x', n: 100 },
+  { repeat: 'ab', n: 3000 },
+  { elf: 'T' },
+  { elf: 'U' },
+  '#!/mnt/d1/f1\n',
+];
+
+interface World {
+  readonly dice: Dice;
+  readonly ops: Op[];
+  readonly files: string[];
+  readonly slots: { name: string; actor: string; uid: number }[];
+  readonly maps: { name: string; uid: number }[];
+  next: number;
+  readonly labels: boolean;
+}
+
+const folder = (w: World): string => w.dice.pick(['/mnt', '/mnt/d1', '/mnt/d2']);
+const file = (w: World): string => w.dice.pick(w.files);
+
+function create(w: World): void {
+  const path = `${folder(w)}/f${w.next++}`;
+  w.files.push(path);
+  w.ops.push({ op: 'write', path, data: w.dice.pick(CONTENTS), mode: 0o777 });
+  w.ops.push({ op: 'chmod', path, mode: w.dice.pick(MODES) });
+}
+
+function label(w: World): unknown {
+  const content = w.dice.pick(CONTENTS);
+  switch (w.dice.below(6)) {
+    case 0:
+      return { imahash: content, alg: 'sha1', legacy: w.dice.chance(50) };
+    case 1:
+      return { imahash: content, alg: 'sha512' };
+    case 2:
+      return { imasig: content, key: w.dice.pick(['ima1', 'ima3']) };
+    case 3:
+      return { hex: w.dice.pick(['00', '0402', '07aa', '040400', '']) };
+    default:
+      return { imahash: content, alg: 'sha256' };
+  }
+}
+
+const STEPS: readonly (readonly [weight: number, run: (w: World) => void])[] = [
+  [10, create],
+  [22, (w) => w.ops.push({ op: 'read', path: file(w), uid: w.dice.pick(UIDS) })],
+  [9, (w) => w.ops.push({ op: 'exec', path: file(w), uid: w.dice.pick(UIDS) })],
+  [
+    8,
+    (w) =>
+      w.ops.push({
+        op: 'write',
+        path: file(w),
+        data: w.dice.pick(CONTENTS),
+        flags: w.dice.pick(['wronly', 'rdwr', 'wronly|trunc', 'wronly|append', 'wronly|creat|trunc']),
+        uid: w.dice.pick(UIDS),
+      }),
+  ],
+  [
+    10,
+    (w) => {
+      const slot = { name: `s${w.next++}`, actor: w.dice.pick(['p', 'q']), uid: w.dice.pick(UIDS) };
+      const flags = w.dice.pick(['rdonly', 'rdonly', 'rdwr', 'wronly', 'wronly|append']);
+      w.slots.push(slot);
+      w.ops.push({ op: 'open', path: file(w), slot: slot.name, flags, actor: slot.actor, uid: slot.uid });
+    },
+  ],
+  [
+    4,
+    (w) => {
+      const slot = w.slots.length > 0 ? w.dice.pick(w.slots) : undefined;
+      if (slot === undefined) return;
+      const data = w.dice.pick(['ZZ', 'alpha', { repeat: 'y', n: 5000 }]);
+      w.ops.push({ op: 'writefd', slot: slot.name, data, actor: slot.actor, uid: slot.uid });
+    },
+  ],
+  [
+    9,
+    (w) => {
+      const [slot] = w.slots.splice(w.dice.below(Math.max(1, w.slots.length)), 1);
+      if (slot) w.ops.push({ op: 'close', slot: slot.name, actor: slot.actor, uid: slot.uid });
+    },
+  ],
+  [
+    3,
+    (w) =>
+      w.ops.push({ op: 'truncate', path: file(w), len: w.dice.pick([0, 3, 200]), uid: w.dice.pick(UIDS) }),
+  ],
+  [
+    5,
+    (w) => {
+      const map = { name: `m${w.next++}`, uid: w.dice.pick(UIDS) };
+      w.maps.push(map);
+      const share = w.dice.chance(15)
+        ? { share: 'shared', flags: 'rdwr', prot: 'rw' }
+        : { prot: w.dice.pick(['r', 'rx']) };
+      w.ops.push({ op: 'mmap', path: file(w), ...share, uid: map.uid, map: map.name });
+    },
+  ],
+  [
+    2,
+    (w) => {
+      const map = w.maps.length > 0 ? w.dice.pick(w.maps) : undefined;
+      if (map) w.ops.push({ op: 'mprotect', map: map.name, prot: 'rx', uid: map.uid });
+    },
+  ],
+  [
+    1,
+    (w) => {
+      const [map] = w.maps.splice(w.dice.below(Math.max(1, w.maps.length)), 1);
+      if (map) w.ops.push({ op: 'munmap', map: map.name, uid: map.uid });
+    },
+  ],
+  [5, (w) => w.ops.push({ op: 'chmod', path: file(w), mode: w.dice.pick(MODES), uid: w.dice.pick(UIDS) })],
+  [
+    3,
+    (w) =>
+      w.ops.push({
+        op: 'chown',
+        path: file(w),
+        to_uid: w.dice.pick([0, 1000, 1001]),
+        to_gid: w.dice.pick([0, 1000]),
+      }),
+  ],
+  [
+    5,
+    (w) => {
+      const at = w.dice.below(w.files.length);
+      const to = `${folder(w)}/f${w.dice.chance(15) ? w.dice.below(w.next) : w.next++}`;
+      w.ops.push({ op: 'rename', path: w.files[at], to });
+      w.files[at] = to;
+    },
+  ],
+  [
+    3,
+    (w) => {
+      const to = `${folder(w)}/f${w.next++}`;
+      w.ops.push({ op: 'link', path: file(w), to });
+      w.files.push(to);
+    },
+  ],
+  [
+    2,
+    (w) => {
+      if (w.files.length < 4) return;
+      const [path] = w.files.splice(w.dice.below(w.files.length), 1);
+      w.ops.push({ op: 'unlink', path });
+    },
+  ],
+  [
+    4,
+    (w) =>
+      w.ops.push({
+        op: 'setxattr',
+        path: file(w),
+        name: 'security.ima',
+        data: label(w),
+        uid: w.dice.pick(UIDS),
+      }),
+  ],
+  [
+    2,
+    (w) => {
+      const slot = `e${w.next++}`;
+      w.ops.push({ op: 'open', path: file(w), slot, flags: 'rdonly' });
+      w.ops.push({ op: 'fexec', slot });
+    },
+  ],
+  [4, (w) => w.ops.push({ op: 'snapshot' })],
+];
+
+const LABEL_STEPS: typeof STEPS = [
+  [6, (w) => w.ops.push({ op: 'setxattr', path: file(w), name: 'security.ima', data: label(w), uid: 0 })],
+  [2, (w) => w.ops.push({ op: 'removexattr', path: file(w), name: 'security.ima' })],
+  [6, (w) => w.ops.push({ op: 'getxattr', path: file(w), name: 'security.ima' })],
+];
+
+function walk(w: World, steps: number): void {
+  const table = w.labels ? [...STEPS, ...LABEL_STEPS] : STEPS;
+  const sum = table.reduce((n, [weight]) => n + weight, 0);
+  for (let i = 0; i < steps; i++) {
+    if (w.files.length === 0) create(w);
+    let at = w.dice.below(sum);
+    for (const [weight, run] of table) {
+      at -= weight;
+      if (at >= 0) continue;
+      run(w);
+      break;
+    }
+  }
+}
+
+function condition(dice: Dice): string {
+  return dice.pick([
+    '',
+    '',
+    ` uid=${dice.pick([0, 1000])}`,
+    ' uid>999',
+    ' uid<1001',
+    ` euid=${dice.pick([0, 1000])}`,
+    ` fowner=${dice.pick([0, 1000])}`,
+    ' fowner>10',
+    ' fgroup=0',
+    ' gid=1000',
+  ]);
+}
+
+const FUNCS = [
+  'FILE_CHECK',
+  'FILE_CHECK',
+  'FILE_CHECK',
+  'BPRM_CHECK',
+  'MMAP_CHECK',
+  'CREDS_CHECK',
+  'MMAP_CHECK_REQPROT',
+];
+const MASKS = [
+  'MAY_READ',
+  '^MAY_READ',
+  'MAY_WRITE',
+  '^MAY_WRITE',
+  'MAY_EXEC',
+  '^MAY_EXEC',
+  'MAY_APPEND',
+  '^MAY_APPEND',
+];
+
+function measureRules(dice: Dice): string[] {
+  return Array.from({ length: 1 + dice.below(6) }, () => {
+    const action = dice.pick(['measure', 'measure', 'measure', 'dont_measure', 'audit']);
+    const func = dice.chance(75) ? ` func=${dice.pick(FUNCS)}` : '';
+    const mask = dice.chance(60) ? ` mask=${dice.pick(MASKS)}` : '';
+    const extra =
+      action === 'measure' ? dice.pick(['', '', '', ' pcr=11', ' template=ima-sig', ' permit_directio']) : '';
+    return `${action}${func}${mask}${condition(dice)}${extra} fsuuid=${UUID}`;
+  });
+}
+
+function appraiseRules(dice: Dice): string[] {
+  const type = dice.pick(['', '', ' appraise_type=imasig']);
+  const rule = (where: string): string => `appraise${where}${condition(dice)}${type} fsuuid=${UUID}`;
+  const where = dice.pick([
+    '',
+    ' func=FILE_CHECK',
+    ' func=FILE_CHECK mask=MAY_READ',
+    ' func=BPRM_CHECK',
+    ' func=MMAP_CHECK',
+  ]);
+  const rules = [rule(where)];
+  if (dice.chance(40))
+    rules.push(rule(dice.pick([' func=BPRM_CHECK', ' func=FILE_CHECK mask=MAY_READ', ''])));
+  if (dice.chance(40)) rules.unshift(...measureRules(dice).slice(0, 2));
+  if (dice.chance(15)) rules.push('appraise func=SETXATTR_CHECK appraise_algos=sha256,sha512');
+  return rules;
+}
+
+function policy(action: string, rules: readonly string[]): Op {
+  const exclude = EXCLUDE.map((m) => `${action} fsmagic=${m}\n`);
+  return { op: 'policy_row', data: `${exclude.join('')}${rules.map((r) => `${r}\n`).join('')}` };
+}
+
+/** Words that policy lines are made of, good and bad ones. */
+const WORDS = [
+  'func=FILE_CHECK',
+  'func=BPRM_CHECK',
+  'func=MMAP_CHECK',
+  'func=MODULE_CHECK',
+  'func=KEXEC_CMDLINE',
+  'func=KEY_CHECK',
+  'func=CRITICAL_DATA',
+  'func=SETXATTR_CHECK',
+  'func=POLICY_CHECK',
+  'func=PATH_CHECK',
+  'func=NOPE',
+  'mask=MAY_READ',
+  'mask=^MAY_EXEC',
+  'mask=^^MAY_READ',
+  'mask=may_read',
+  'fsmagic=0xef53',
+  'fsmagic=ef53',
+  'fsmagic=xyz',
+  'fsname=ext4',
+  `fsuuid=${UUID}`,
+  'fsuuid=1234',
+  'uid=64000',
+  'uid>64000',
+  'uid<7',
+  'euid=5',
+  'gid=64000',
+  'egid>7',
+  'fowner=0',
+  'fowner<9',
+  'fgroup>3',
+  'uid=-1',
+  'uid=4294967295',
+  'uid=4294967296',
+  'pcr=11',
+  'pcr=64',
+  'pcr=-1',
+  'pcr=',
+  'template=ima-sig',
+  'template=ima-ng',
+  'template=nope',
+  'appraise_type=imasig',
+  'appraise_type=imasig|modsig',
+  'appraise_type=sigv3',
+  'appraise_type=x',
+  'digest_type=verity',
+  'digest_type=ima',
+  'appraise_flag=check_blacklist',
+  'appraise_algos=sha256',
+  'appraise_algos=sha1,sha512',
+  'appraise_algos=',
+  'permit_directio',
+  'keyrings=.ima',
+  'keyrings=.ima|.evm',
+  'label=foo',
+  'label=a|b',
+  'obj_type=x',
+  'subj_user=y',
+  'nonsense',
+  '#',
+  '# uid=3',
+  'UID=0',
+] as const;
+const ACTIONS = [
+  'measure',
+  'dont_measure',
+  'appraise',
+  'dont_appraise',
+  'audit',
+  'hash',
+  'dont_hash',
+  'dont_audit',
+];
+
+function policyLine(dice: Dice): string {
+  const words = [dice.pick(ACTIONS), ...Array.from({ length: 1 + dice.below(5) }, () => dice.pick(WORDS))];
+  const order = dice.chance(20) ? dice.shuffle(words) : words;
+  return `${order.join(dice.pick([' ', ' ', '  ', '\t']))}${dice.pick(['', '\n', ' \n'])}`;
+}
+
+type Case = { readonly about: string; readonly cmdline?: string; readonly ops: readonly Op[] };
+
+const START: readonly Op[] = [
+  { op: 'mkdir', path: '/mnt/d1', mode: 0o777 },
+  { op: 'mkdir', path: '/mnt/d2', mode: 0o777 },
+  { op: 'chmod', path: '/mnt/d1', mode: 0o777 },
+  { op: 'chmod', path: '/mnt/d2', mode: 0o777 },
+  { op: 'chmod', path: '/mnt', mode: 0o777 },
+];
+
+function world(dice: Dice, labels: boolean): World {
+  return { dice, ops: [...START], files: [], slots: [], maps: [], next: 1, labels };
+}
+
+const KINDS: { readonly [kind: string]: (dice: Dice) => Case } = {
+  tcb(dice) {
+    const w = world(dice, false);
+    walk(w, 110);
+    return { about: 'random operations under tcb', cmdline: 'ima_policy=tcb', ops: w.ops };
+  },
+  measure(dice) {
+    const w = world(dice, false);
+    w.ops.push(policy('dont_measure', measureRules(dice)));
+    walk(w, 110);
+    const cmdline = dice.pick([
+      '',
+      '',
+      'ima_hash=sha512',
+      'ima_template=ima-sig',
+      'ima_template=ima',
+      'integrity_audit=1',
+    ]);
+    return { about: 'random operations under random measure rules', cmdline, ops: w.ops };
+  },
+  appraise(dice) {
+    const w = world(dice, true);
+    for (const key of ['ima1', 'ima3']) {
+      w.ops.push({ op: 'add_key', type: 'asymmetric', desc: '', data: { cert: key }, ring: '%.ima' });
+    }
+    walk(w, 25);
+    const both = policy('dont_appraise', appraiseRules(dice));
+    const measure = EXCLUDE.map((m) => `dont_measure fsmagic=${m}\n`).join('');
+    w.ops.push({ op: 'policy_row', data: `${measure}${String(both['data'])}` });
+    walk(w, 85);
+    const cmdline = dice.pick([
+      '',
+      '',
+      '',
+      'ima_appraise=fix',
+      'ima_appraise=log',
+      'ima_appraise=off',
+      'ima_hash=sha512',
+    ]);
+    return { about: 'random operations and labels under appraise rules', cmdline, ops: w.ops };
+  },
+  grammar(dice) {
+    const first = policy('dont_measure', [
+      ...EXCLUDE.map((m) => `dont_appraise fsmagic=${m}`),
+      'dont_measure uid=64999',
+    ]);
+    const rows = Array.from({ length: 150 }, () => ({ op: 'policy_row', data: policyLine(dice) }));
+    return { about: 'random policy lines', cmdline: 'ima_appraise=log', ops: [first, ...rows] };
+  },
+};
+
+const { values } = parseArgs({
+  options: {
+    kind: { type: 'string', default: 'tcb' },
+    seed: { type: 'string', default: '1' },
+    count: { type: 'string', default: '1' },
+    out: { type: 'string' },
+  },
+});
+const make = KINDS[values.kind];
+if (make === undefined || values.out === undefined) {
+  console.error(`usage: generate.ts --kind ${Object.keys(KINDS).join('|')} --seed N --count M --out DIR`);
+  process.exit(2);
+}
+mkdirSync(values.out, { recursive: true });
+for (let i = 0; i < Number(values.count); i++) {
+  const seed = Number(values.seed) + i;
+  const name = `z-${values.kind}-${seed}`;
+  const made = make(new Dice(`${values.kind} ${seed}`));
+  const group = { tcb: 'a', measure: 'a', appraise: 'd', grammar: 'c' }[values.kind] ?? 'z';
+  writeFileSync(join(values.out, `${name}.json`), `${JSON.stringify({ name, group, ...made })}\n`);
+}
