@@ -40,7 +40,7 @@ function failAt(errno: Errno, reason: IpeParseReason, line: number, word: IpeWor
 }
 
 /** `keyword=` followed by at least one byte, as match_token()'s %s takes it; undefined when it is not that. */
-function valueOf(word: string, keyword: string): string | undefined {
+function assigned(word: string, keyword: string): string | undefined {
   return word.startsWith(`${keyword}=`) && word.length > keyword.length + 1
     ? word.slice(keyword.length + 1)
     : undefined;
@@ -85,9 +85,9 @@ function parseHeader(line: IpeLine): Step<Header> {
   const bad = (word: IpeWord | undefined): IpeParseFailure =>
     failAt('EBADMSG', 'ipe.parse_header', line.number, word ?? line.words[0] ?? null);
   const [first, second, third] = line.words;
-  const name = first === undefined ? undefined : valueOf(first.text, 'policy_name');
+  const name = first === undefined ? undefined : assigned(first.text, 'policy_name');
   if (name === undefined) return bad(first);
-  const versionText = second === undefined ? undefined : valueOf(second.text, 'policy_version');
+  const versionText = second === undefined ? undefined : assigned(second.text, 'policy_version');
   if (second === undefined || versionText === undefined) return bad(second);
   const version = parseVersion(second, versionText, line.number);
   if (!version.ok) return version;
@@ -108,7 +108,7 @@ function parseDigest(word: IpeWord, text: string, line: number): Step<IpeDigest>
 /** @kernel security/ipe/policy_parser.c parse_property() */
 function parseProperty(word: IpeWord, line: number, properties: readonly IpeProperty[]): Step<IpeProp> {
   for (const { name, kind } of properties) {
-    const text = valueOf(word.text, name);
+    const text = assigned(word.text, name);
     if (text === undefined) continue;
     if (kind === 'digest') {
       const digest = parseDigest(word, text, line);
