@@ -138,10 +138,11 @@ class Linter {
     }
     const isDefault = first.text === 'DEFAULT';
     const hasAction = isAction(last.text);
-    const body = words.slice(isDefault ? 1 : 0, hasAction ? -1 : undefined);
+    const ends = hasAction || (words.length > 1 && /^action\b/i.test(last.text));
+    const body = words.slice(isDefault ? 1 : 0, ends ? -1 : undefined);
     const op = this.#operation(first, body, isDefault);
-    const rest = body.filter((w) => !(w.text.startsWith('op=') && w === body[0]));
-    for (const word of rest) this.#property(word, isDefault);
+    const startsWithProperty = body[0] !== undefined && this.#isProperty(body[0].text);
+    for (const word of body.slice(startsWithProperty ? 0 : 1)) this.#property(word, isDefault);
     if (!hasAction) this.#action(words, isDefault);
     else if (isDefault) this.#default(line, op);
   }
@@ -210,8 +211,8 @@ class Linter {
       return;
     }
     if (text.startsWith('op=')) {
-      if (this.#error.length > 0 && !isDefault) this.#secondOp(word);
-      else this.#secondOp(word);
+      const help = 'a rule has one `op=`, and it comes first';
+      this.#error(word, 'ipe.parse_property', `\`${show(text)}\` where a property is expected`, help);
       return;
     }
     const equals = text.indexOf('=');
@@ -234,15 +235,6 @@ class Linter {
         'write a rule with `op=` instead',
       );
     this.#value(word, property, text.slice(equals + 1));
-  }
-
-  #secondOp(word: IpeWord): void {
-    this.#error(
-      word,
-      'ipe.parse_property',
-      `\`${show(word.text)}\` where a property is expected`,
-      'a rule has one `op=`, and it comes first',
-    );
   }
 
   #value(word: IpeWord, property: IpeProperty, value: string): void {
@@ -331,8 +323,8 @@ class Linter {
         what,
         `line ${before} has it already: remove one of them`,
       );
-    } else if (op === null) this.#global = line.number;
-    else this.#defaults.set(op, line.number);
+    } else if (op === null) this.#global = this.#lines.position(first.offset).line;
+    else this.#defaults.set(op, this.#lines.position(first.offset).line);
   }
 
   /** What is wrong with the text as a whole. */
@@ -391,7 +383,7 @@ class Linter {
             'warning',
             word(rule),
             'ipe.lint_unreachable',
-            `the rule is never reached: line ${hides.line} ${same} and stands before it`,
+            `the rule is never reached: line ${this.#lines.position(word(hides).offset).line} ${same} and stands before it`,
             null,
           );
         }
