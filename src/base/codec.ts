@@ -86,22 +86,26 @@ export class Writer {
   }
 
   u8(v: number): this {
-    this.#view.setUint8(this.#grow(1), v);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, v);
     return this;
   }
 
   u16(v: number): this {
-    this.#view.setUint16(this.#grow(2), v, this.littleEndian);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, v, this.littleEndian);
     return this;
   }
 
   u32(v: number): this {
-    this.#view.setUint32(this.#grow(4), v, this.littleEndian);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, v, this.littleEndian);
     return this;
   }
 
   u64(v: bigint): this {
-    this.#view.setBigUint64(this.#grow(8), v, this.littleEndian);
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, v, this.littleEndian);
     return this;
   }
 
