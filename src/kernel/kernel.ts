@@ -1,0 +1,94 @@
+// The kernel's cursor: what all system calls stand on. It holds KernelState and reaches the other rooms through its
+// environment; tasks are records in the state, so every change of a task is one update here.
+
+import type { Clock } from '../base/clock.ts';
+import type { Err, Errno } from '../base/errno.ts';
+import { append } from '../base/list.ts';
+import type { KernelProfile } from '../base/profile.ts';
+import type { Random } from '../base/random.ts';
+import type { Trace } from '../base/trace.ts';
+import type { Audit } from '../integrity/audit.ts';
+import type { VfsApi } from '../vfs/api.ts';
+import type { SecurityHooks } from '../vfs/hooks.ts';
+import type { FileId } from '../vfs/types.ts';
+import type { Pid } from './api.ts';
+import type { KernelState, Task } from './state.ts';
+
+/** What a room beside the LSM hooks wants to hear from the kernel; absent members are not modelled. */
+export interface KernelListeners {
+  /** ima_kexec_cmdline(): the command line given to kexec_file_load, with the kernel image's file. */
+  kexecCmdline?(kernelFile: FileId, cmdline: Uint8Array): void;
+  /** ima_measure_critical_data(). */
+  criticalData?(label: string, event: string, data: Uint8Array, hashed: boolean): Uint8Array | null;
+  /** ima_add_kexec_buffer(): called when kexec_file_load has its segments. */
+  kexecLoaded?(): void;
+  /** verify_pkcs7_signature() with the secondary trusted keyring, for modules. */
+  verifyModuleSignature?(content: Uint8Array, pkcs7: Uint8Array): Err;
+  /** A design may pin a program's pages and check them once they are in memory; an error kills the task. */
+  execLock?(task: Task, file: FileId): Err;
+  execVerify?(task: Task, file: FileId): Err;
+}
+
+export interface KernelEnv {
+  readonly profile: KernelProfile;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly trace: Trace;
+  readonly audit: Audit;
+  readonly vfs: VfsApi;
+  readonly hooks: SecurityHooks;
+  readonly listeners: KernelListeners;
+}
+
+/** Kernels number descriptors from the lowest free one; 0 to 2 are init's console. */
+const FIRST_FD = 3;
+
+export class Kernel {
+  state: KernelState;
+  readonly env: KernelEnv;
+
+  constructor(state: KernelState, env: KernelEnv) {
+    this.state = state;
+    this.env = env;
+  }
+
+  task(pid: Pid): Task | undefined {
+    return this.state.tasks.get(pid);
+  }
+
+  putTask(task: Task): void {
+    this.state = { ...this.state, tasks: this.state.tasks.set(task.pid, task) };
+  }
+
+  /** Changes some members of a task; the task must exist. */
+  patch(task: Task, change: Partial<Task>): Task {
+    const next: Task = { ...task, ...change };
+    this.putTask(next);
+    return next;
+  }
+
+  /** @kernel kernel/printk/printk.c printk() */
+  printk(line: string): void {
+    this.state = { ...this.state, log: append(this.state.log, line) };
+    this.env.trace.emit('kernel.log', { line });
+  }
+
+  /** Notes why something was refused; value = the errno, for returning. */
+  refuse(errno: Errno, reason: string, data: Readonly<Record<string, string | number>> = {}): Errno {
+    this.env.trace.emit('kernel.refused', { errno, ...data }, reason);
+    return errno;
+  }
+
+  /**
+   * Puts an open file into the descriptor table at the lowest free number.
+   * @kernel fs/file.c alloc_fd()
+   */
+  installFd(pid: Pid, file: FileId, cloexec: boolean): number {
+    const task = this.task(pid);
+    if (task === undefined) return -1;
+    let fd = FIRST_FD;
+    while (task.fds.has(fd)) fd++;
+    this.putTask({ ...task, fds: task.fds.set(fd, { file, cloexec }) });
+    return fd;
+  }
+}

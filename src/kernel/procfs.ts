@@ -1,0 +1,169 @@
+// /proc as far as programs of an integrity lesson look at it: the command line, mounts, modules, keys, a few sysctls, and
+// the acting task under self/. `self` is a directory that shows whoever reads it; numbered process directories, memory
+// maps and statistics are left out.
+
+import { utf8 } from '../base/bytes.ts';
+import type { Result } from '../base/errno.ts';
+import { fail, ok } from '../base/errno.ts';
+import type { PopulateNode, PseudoNode } from '../vfs/api.ts';
+import { S_IFDIR, S_IFREG } from '../vfs/constants.ts';
+import type { Mount, VfsTask } from '../vfs/types.ts';
+import type { Kernel } from './kernel.ts';
+
+/** A node of a pseudo file system: where it is, and how it behaves (`pseudo` is its key in the registry). */
+export type TreeNode = PopulateNode & { readonly path: string };
+
+export const dir = (path: string, mode = 0o555): TreeNode => ({ path, mode: S_IFDIR | mode });
+export const node = (path: string, mode: number, key: string): TreeNode => ({
+  path,
+  mode: S_IFREG | mode,
+  pseudo: key,
+});
+
+/** Integer sysctls: name below /proc/sys, value at boot. */
+const SYSCTLS: readonly (readonly [name: string, initial: string, mode: number])[] = [
+  ['kernel/printk_ratelimit', '5', 0o644],
+  ['kernel/printk_ratelimit_burst', '10', 0o644],
+  ['kernel/kexec_load_disabled', '0', 0o644],
+  ['kernel/modules_disabled', '0', 0o644],
+  ['kernel/randomize_va_space', '2', 0o644],
+  ['fs/verity/require_signatures', '0', 0o644],
+  ['vm/overcommit_memory', '0', 0o644],
+];
+
+export function procTree(): TreeNode[] {
+  return [
+    node('cmdline', 0o444, 'proc/cmdline'),
+    node('version', 0o444, 'proc/version'),
+    node('uptime', 0o444, 'proc/uptime'),
+    node('modules', 0o444, 'proc/modules'),
+    node('filesystems', 0o444, 'proc/filesystems'),
+    node('mounts', 0o444, 'proc/mounts'),
+    node('keys', 0o444, 'proc/keys'),
+    dir('self'),
+    node('self/comm', 0o644, 'proc/self/comm'),
+    node('self/cmdline', 0o444, 'proc/self/cmdline'),
+    node('self/status', 0o444, 'proc/self/status'),
+    node('self/mounts', 0o444, 'proc/mounts'),
+    dir('sys'),
+    dir('sys/kernel'),
+    dir('sys/fs'),
+    dir('sys/fs/verity'),
+    dir('sys/vm'),
+    node('sys/kernel/osrelease', 0o444, 'proc/osrelease'),
+    node('sys/kernel/ostype', 0o444, 'proc/ostype'),
+    node('sys/vm/drop_caches', 0o200, 'proc/drop_caches'),
+    ...SYSCTLS.map(([name, , mode]) => node(`sys/${name}`, mode, `proc/sys/${name}`)),
+  ];
+}
+
+export const textNode = (read: (task: VfsTask) => string): PseudoNode => ({
+  read: (task) => ok(utf8(read(task))),
+});
+
+function mountFlags(m: Mount): string {
+  const flags = [m.readonly ? 'ro' : 'rw'];
+  if (m.nosuid) flags.push('nosuid');
+  if (m.nodev) flags.push('nodev');
+  if (m.noexec) flags.push('noexec');
+  return [...flags, 'relatime'].join(',');
+}
+
+/** @kernel fs/proc_namespace.c show_vfsmnt() */
+function mountsText(k: Kernel, task: VfsTask): string {
+  const { vfs } = k.env;
+  const all = [...vfs.state.mounts.values()].filter((m) => m.ns === task.ns).sort((a, b) => a.id - b.id);
+  return all
+    .map((m) => {
+      const sb = vfs.superblock(m.sb);
+      const source = sb.device === null ? sb.sid : `/dev/${sb.device}`;
+      const where = vfs.dPath({ mount: m.id, dentry: m.root });
+      return `${source} ${where} ${sb.type} ${mountFlags(m)} 0 0\n`;
+    })
+    .join('');
+}
+
+function modulesText(k: Kernel): string {
+  return [...k.state.modules]
+    .reverse()
+    .map((m) => `${m.name} ${Math.ceil(m.size / 4096) * 4096} 0 - Live 0x0000000000000000\n`)
+    .join('');
+}
+
+function statusText(task: VfsTask): string {
+  const { cred } = task;
+  const caps = cred.caps.toString(16).padStart(16, '0');
+  return [
+    `Name:\t${task.comm}`,
+    `Pid:\t${task.pid}`,
+    `PPid:\t${task.ppid}`,
+    `Uid:\t${cred.uid}\t${cred.euid}\t${cred.suid}\t${cred.fsuid}`,
+    `Gid:\t${cred.gid}\t${cred.egid}\t${cred.sgid}\t${cred.fsgid}`,
+    `CapPrm:\t${caps}`,
+    `CapEff:\t${caps}`,
+    '',
+  ].join('\n');
+}
+
+const decoder = new TextDecoder();
+
+/**
+ * An integer sysctl: decimal text in, decimal text out.
+ * @kernel kernel/sysctl.c proc_dointvec()
+ */
+function sysctlNode(k: Kernel, name: string, initial: string): PseudoNode {
+  return {
+    read: () => ok(utf8(`${k.state.sysctl.get(name) ?? initial}\n`)),
+    write: (_task, _file, data): Result<number> => {
+      const m = /^\s*(-?\d+)(?=[\s\0]|$)/.exec(decoder.decode(data));
+      if (m === null) return fail('EINVAL');
+      const value = Number(m[1]);
+      if (value < -2147483648 || value > 2147483647) return fail('EINVAL');
+      k.state = { ...k.state, sysctl: k.state.sysctl.set(name, String(value)) };
+      return ok(data.length);
+    },
+  };
+}
+
+/** What a write to drop_caches makes the caches forget: bit 2 = dentries and inodes. */
+export interface CacheDropper {
+  dropCaches?(): void;
+}
+
+function dropCaches(k: Kernel): PseudoNode {
+  return {
+    write: (_task, _file, data) => {
+      const m = /^\s*([1-4])(?=[\s\0]|$)/.exec(decoder.decode(data));
+      if (m === null) return fail('EINVAL');
+      if (Number(m[1]) & 2) (k.env.vfs as CacheDropper).dropCaches?.();
+      return ok(data.length);
+    },
+  };
+}
+
+/** Behaviour of the nodes above, by key. */
+export function procPseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
+  const release = k.env.profile.release;
+  const out: Record<string, PseudoNode> = {
+    'proc/cmdline': textNode(() => `${k.state.cmdline}\n`),
+    'proc/version': textNode(() => `Linux version ${release} (kisim) #1\n`),
+    'proc/uptime': textNode(() => {
+      const s = (k.env.clock.state.uptimeUs / 1e6).toFixed(2);
+      return `${s} ${s}\n`;
+    }),
+    'proc/modules': textNode(() => modulesText(k)),
+    'proc/filesystems': textNode(
+      () =>
+        `${['sysfs', 'tmpfs', 'proc', 'securityfs', 'devtmpfs', 'ramfs', 'overlay'].map((f) => `nodev\t${f}\n`).join('')}\text4\n\tvfat\n`,
+    ),
+    'proc/mounts': textNode((task) => mountsText(k, task)),
+    'proc/self/comm': textNode((task) => `${task.comm}\n`),
+    'proc/self/cmdline': textNode((task) => `${task.exe}\0`),
+    'proc/self/status': textNode(statusText),
+    'proc/osrelease': textNode(() => `${release}\n`),
+    'proc/ostype': textNode(() => 'Linux\n'),
+    'proc/drop_caches': dropCaches(k),
+  };
+  for (const [name, initial] of SYSCTLS) out[`proc/sys/${name}`] = sysctlNode(k, name, initial);
+  return out;
+}

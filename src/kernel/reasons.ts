@@ -1,0 +1,92 @@
+// Reason codes of the kernel room: boot, tasks, execve, modules, kexec, mounts.
+
+import { defineReasons } from '../base/reasons.ts';
+
+export const KERNEL_REASON = defineReasons({
+  'kernel.bad_fd': {
+    text: 'the descriptor is not open, or was opened with O_PATH only',
+    source: 'include/linux/file.h fdget()',
+  },
+  'kernel.no_task': {
+    text: 'the task does not exist any more',
+    source: 'kernel/pid.c find_task_by_pid_ns()',
+  },
+  'kernel.panicked': { text: 'the kernel panicked, nothing runs any more', source: 'kernel/panic.c panic()' },
+  'kernel.not_capable': {
+    text: 'the task lacks the capability {capability} in the initial user namespace',
+    source: 'kernel/capability.c capable()',
+  },
+  'kernel.param_unknown': {
+    text: 'no part of the kernel takes the parameter {param}; it is handed to init',
+    source: 'init/main.c unknown_bootoption()',
+  },
+  'kernel.no_init': {
+    text: 'no program could be started as the first task',
+    source: 'init/main.c kernel_init()',
+  },
+  'kernel.exec_noexec_mount': {
+    text: 'the program is no regular file or its mount forbids execution',
+    source: 'fs/exec.c do_open_execat()',
+  },
+  'kernel.exec_text_busy': {
+    text: 'somebody has the program open for writing',
+    source: 'fs/exec.c exe_file_deny_write_access()',
+  },
+  'kernel.exec_unknown_format': {
+    text: 'no binary format handler takes the file',
+    source: 'fs/exec.c search_binary_handler()',
+  },
+  'kernel.exec_script_unreachable': {
+    text: 'the script was given as a close-on-exec descriptor, its interpreter could not open it',
+    source: 'fs/binfmt_script.c load_script()',
+  },
+  'kernel.exec_bad_interpreter': {
+    text: 'the program interpreter named in the file is no ELF file of this machine',
+    source: 'fs/binfmt_elf.c load_elf_binary()',
+  },
+  'kernel.exec_too_deep': {
+    text: 'more than five interpreters in a row',
+    source: 'fs/exec.c exec_binprm()',
+  },
+  'kernel.exec_killed': {
+    text: 'loading failed after the point of no return, the task is killed',
+    source: 'fs/exec.c bprm_execve()',
+  },
+  'kernel.exec_setid_ignored': {
+    text: 'set-id bits are ignored on this mount or in this user namespace',
+    source: 'fs/exec.c bprm_fill_uid()',
+  },
+  'kernel.module_not_elf': {
+    text: 'the image is no module of this machine',
+    source: 'kernel/module/main.c elf_validity_cache_copy()',
+  },
+  'kernel.module_vermagic': {
+    text: 'the module was built for another kernel',
+    source: 'kernel/module/main.c check_modinfo()',
+  },
+  'kernel.module_exists': {
+    text: 'a module of that name is loaded',
+    source: 'kernel/module/main.c module_patient_check_exists()',
+  },
+  'kernel.module_sig_rejected': {
+    text: 'the appended signature is missing or bad and signatures are enforced',
+    source: 'kernel/module/signing.c module_sig_check()',
+  },
+  'kernel.module_sig_bad': {
+    text: 'the appended signature cannot be parsed or does not fit the content',
+    source: 'kernel/module/signing.c mod_verify_sig()',
+  },
+  'kernel.module_unloadable': {
+    text: 'the module has an init function and no exit function',
+    source: 'kernel/module/main.c delete_module()',
+  },
+  'kernel.read_writer': {
+    text: 'somebody has the file open for writing, the kernel does not read it',
+    source: 'fs/kernel_read_file.c kernel_read_file()',
+  },
+  'kernel.kexec_not_image': {
+    text: 'the file is no kernel image that a loader takes',
+    source: 'kernel/kexec_file.c kexec_image_probe_default()',
+  },
+  'kernel.kexec_none': { text: 'no kernel is loaded', source: 'kernel/kexec_core.c kernel_kexec()' },
+});

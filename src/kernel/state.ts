@@ -1,0 +1,181 @@
+// The kernel's own part of a machine's state: tasks, modules, kexec image, user keys, event log, kernel log. Plain values
+// only; the cursors that change them are in machine.ts and its neighbours. Threads, signals and scheduling are left out:
+// one system call runs to its end before the next one starts.
+
+import { Map as ImmutableMap } from 'immutable';
+import { type AppendList, emptyList } from '../base/list.ts';
+import { CAP_FULL_SET } from '../vfs/constants.ts';
+import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs/types.ts';
+import type { Pid } from './api.ts';
+import type { BootEvent } from './eventlog.ts';
+
+/** One entry of a descriptor table. */
+export interface FileDescriptor {
+  readonly file: FileId;
+  readonly cloexec: boolean;
+}
+
+/** Where an execve stands; names of the states of exec.machine.ts. */
+export type ExecPhase =
+  | 'opened'
+  | 'prepared'
+  | 'checked'
+  | 'mapped'
+  | 'locked'
+  | 'verified'
+  | 'running'
+  | 'failed'
+  | 'killed';
+
+/** struct linux_binprm as far as later phases need it, while an execve is under way. */
+export interface Binprm {
+  readonly phase: ExecPhase;
+  /** Path as given to execve; `/dev/fd/N` for execveat with an empty path. */
+  readonly filename: string;
+  readonly argv: readonly string[];
+  /** File of the current round (the script, then its interpreter). */
+  readonly file: FileId;
+  /** Program interpreter (PT_INTERP) of an ELF file, opened by the loader. */
+  readonly elfInterp: FileId | null;
+  /** Credentials under preparation. */
+  readonly cred: Cred;
+  /** Rounds of #! so far. */
+  readonly depth: number;
+  /** BINPRM_FLAGS_PATH_INACCESSIBLE: the name is a close-on-exec descriptor. */
+  readonly pathInaccessible: boolean;
+  readonly commFromDentry: boolean;
+  /** exit status or signal that the program ends with once it runs. */
+  readonly exit: number;
+  readonly signal: number | null;
+  readonly errno: string | null;
+}
+
+export interface Task extends VfsTask {
+  readonly fds: ImmutableMap<number, FileDescriptor>;
+  readonly mappings: readonly MappingId[];
+  /** PER_LINUX bits; READ_IMPLIES_EXEC = 0x0400000. */
+  readonly personality: number;
+  /** mm->exe_file: held with writers denied while the program runs; null for tasks that never ran execve. */
+  readonly exeFile: { readonly file: FileId; readonly inode: InodeKey } | null;
+  /** Serial of the session keyring; 0 = the user's session keyring. */
+  readonly sessionKeyring: number;
+  readonly bprm: Binprm | null;
+}
+
+export interface LoadedModule {
+  readonly name: string;
+  readonly size: number;
+  readonly sigOk: boolean;
+  /** Has an init function, an exit function (delete_module needs both or neither). */
+  readonly init: boolean;
+  readonly exit: boolean;
+}
+
+/** What kexec_file_load left behind for the reboot. */
+export interface KexecImage {
+  readonly cmdline: string;
+  /** Digest-independent identity of kernel and initrd for traces: their lengths. */
+  readonly kernelLength: number;
+  readonly initrdLength: number | null;
+  /** False for kexec_load: user space made the segments and no measurement list is carried. */
+  readonly fileBased: boolean;
+}
+
+export interface DmDevice {
+  readonly name: string;
+  readonly minor: number;
+  readonly active: DmTarget | null;
+  readonly inactive: DmTarget | null;
+}
+
+export interface DmTarget {
+  readonly target: string;
+  readonly sectors: number;
+  readonly params: string;
+  /** Hash of what dm-ima recorded for the table, with its algorithm prefix; null when nothing was measured. */
+  readonly tableHash: string | null;
+}
+
+export interface KernelState {
+  readonly cmdline: string;
+  /** Root of the initial mount namespace (init_task.fs); null before it is mounted. */
+  readonly root: PathRef | null;
+  /** Arguments and environment that the command line hands to init. */
+  readonly initArgs: readonly string[];
+  readonly initEnv: readonly string[];
+  readonly tasks: ImmutableMap<Pid, Task>;
+  readonly nextPid: number;
+  readonly nextUserNs: number;
+  /** In load order. */
+  readonly modules: readonly LoadedModule[];
+  readonly kexec: KexecImage | null;
+  readonly dm: readonly DmDevice[];
+  readonly sysctl: ImmutableMap<string, string>;
+  /** TCG2 event log of the firmware; empty when the registers were preset. */
+  readonly eventLog: readonly BootEvent[];
+  /** What printk wrote: lines without level and time. */
+  readonly log: AppendList<string>;
+  /** Reason when the kernel panicked; nothing runs any more. */
+  readonly panic: string | null;
+  /** How many kernels this machine booted since power-on (kexec counts). */
+  readonly boots: number;
+}
+
+/** Credentials of the first task: everything. */
+export const INIT_CRED: Cred = {
+  uid: 0,
+  euid: 0,
+  suid: 0,
+  fsuid: 0,
+  gid: 0,
+  egid: 0,
+  sgid: 0,
+  fsgid: 0,
+  groups: [],
+  caps: CAP_FULL_SET,
+  userNs: 0,
+};
+
+/** First process id after the kernel's own threads of a small machine. */
+const FIRST_USER_PID = 64;
+
+export function newKernel(cmdline: string): KernelState {
+  return {
+    cmdline,
+    root: null,
+    initArgs: [],
+    initEnv: [],
+    tasks: ImmutableMap(),
+    nextPid: FIRST_USER_PID,
+    nextUserNs: 1,
+    modules: [],
+    kexec: null,
+    dm: [],
+    sysctl: ImmutableMap(),
+    eventLog: [],
+    log: emptyList(),
+    panic: null,
+    boots: 1,
+  };
+}
+
+/** The kernel acting for itself during boot: swapper/0 with all credentials. */
+export function kernelTask(root: PathRef, ns: number): Task {
+  return {
+    cred: INIT_CRED,
+    root,
+    cwd: root,
+    umask: 0o022,
+    ns,
+    comm: 'swapper/0',
+    pid: 1,
+    ppid: 0,
+    exe: '',
+    fds: ImmutableMap(),
+    mappings: [],
+    personality: 0,
+    exeFile: null,
+    sessionKeyring: 0,
+    bprm: null,
+  };
+}
