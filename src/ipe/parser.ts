@@ -3,6 +3,7 @@
 
 import { fromHex } from '../base/bytes.ts';
 import type { Errno } from '../base/errno.ts';
+import { kstrtou } from '../base/kstrtox.ts';
 import { IPE_PROPERTIES, type IpeProperty } from './properties.ts';
 import type { IPE_REASON } from './reasons.ts';
 import { type IpeLine, type IpeWord, ipeLines } from './tokenizer.ts';
@@ -46,28 +47,17 @@ function assigned(word: string, keyword: string): string | undefined {
     : undefined;
 }
 
-const U64_LIMIT = 1n << 64n;
-
-/** Decimal 16-bit number; a leading plus and one final newline are allowed. @kernel lib/kstrtox.c kstrtou16() */
-export function kstrtou16(text: string): number | Errno {
-  const match = /^\+?([0-9]+)(.*)$/s.exec(text);
-  if (match === null) return 'EINVAL';
-  const value = BigInt(match[1] ?? '0');
-  if (value >= U64_LIMIT) return 'ERANGE';
-  const rest = match[2] ?? '';
-  if (rest !== '' && rest !== '\n') return 'EINVAL';
-  return value > 65535n ? 'ERANGE' : Number(value);
-}
-
 /** @kernel security/ipe/policy_parser.c parse_version() */
 function parseVersion(word: IpeWord, text: string, line: number): Step<IpeVersion> {
   const parts: number[] = [];
   for (const part of text.split('.')) {
     if (parts.length >= 3) return failAt('EBADMSG', 'ipe.parse_version_parts', line, word);
-    const number = kstrtou16(part);
-    if (number === 'ERANGE') return failAt('ERANGE', 'ipe.parse_version_range', line, word);
-    if (typeof number !== 'number') return failAt(number, 'ipe.parse_version_number', line, word);
-    parts.push(number);
+    const number = kstrtou(part, 10, 16);
+    if (!number.ok) {
+      const reason = number.errno === 'ERANGE' ? 'ipe.parse_version_range' : 'ipe.parse_version_number';
+      return failAt(number.errno, reason, line, word);
+    }
+    parts.push(Number(number.value));
   }
   const [major, minor, rev] = parts;
   if (major === undefined || minor === undefined || rev === undefined)
