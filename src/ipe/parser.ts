@@ -47,17 +47,23 @@ function assigned(word: string, keyword: string): string | undefined {
     : undefined;
 }
 
+/** One part of a version. @kernel lib/kstrtox.c kstrtou16() */
+export function kstrtou16(text: string): number | Errno {
+  const number = kstrtou(text, 10, 16);
+  return number.ok ? Number(number.value) : number.errno;
+}
+
 /** @kernel security/ipe/policy_parser.c parse_version() */
 function parseVersion(word: IpeWord, text: string, line: number): Step<IpeVersion> {
   const parts: number[] = [];
   for (const part of text.split('.')) {
     if (parts.length >= 3) return failAt('EBADMSG', 'ipe.parse_version_parts', line, word);
-    const number = kstrtou(part, 10, 16);
-    if (!number.ok) {
-      const reason = number.errno === 'ERANGE' ? 'ipe.parse_version_range' : 'ipe.parse_version_number';
-      return failAt(number.errno, reason, line, word);
+    const number = kstrtou16(part);
+    if (typeof number !== 'number') {
+      const reason = number === 'ERANGE' ? 'ipe.parse_version_range' : 'ipe.parse_version_number';
+      return failAt(number, reason, line, word);
     }
-    parts.push(Number(number.value));
+    parts.push(number);
   }
   const [major, minor, rev] = parts;
   if (major === undefined || minor === undefined || rev === undefined)
