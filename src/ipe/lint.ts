@@ -1,6 +1,6 @@
-// Diagnostics for people who write IPE policies: every mistake at once with its place and a way out, and warnings about
-// rules that the kernel accepts but that can never hold or never be reached. The kernel's own verdict comes from parser.ts;
-// where it is "accepted" there is no error here, and the other way round.
+// Diagnostics for people who write IPE policies: every mistake at once with its place and a way out, and warnings
+// about rules that the kernel accepts but that can never hold or never be reached. The kernel's own verdict comes from
+// parser.ts; where it is "accepted" there is no error here, and the other way round.
 
 import { fromLatin1, fromUtf8, latin1, utf8 } from '../base/bytes.ts';
 import {
@@ -378,12 +378,13 @@ class Linter {
         this.#never(rule, word(rule));
         const hides = rules.slice(0, i).find((earlier) => covers(earlier, rule));
         if (hides !== undefined) {
+          const before = this.#lines.position(word(hides).offset).line;
           const same = hides.props.length === rule.props.length ? 'asks for the same' : 'asks for less';
           this.report(
             'warning',
             word(rule),
             'ipe.lint_unreachable',
-            `the rule is never reached: line ${this.#lines.position(word(hides).offset).line} ${same} and stands before it`,
+            `the rule is never reached: line ${before} ${same} and stands before it`,
             null,
           );
         }

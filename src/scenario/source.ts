@@ -198,7 +198,7 @@ class Walk {
   }
 
   #plain(node: Node, path: readonly PathStep[], span: Span, at: Span | null): unknown {
-    if (isScalar(node)) return this.#scalar(node.value, span);
+    if (isScalar(node)) return this.#scalar(node.value, node.source, span);
     if (isSeq(node)) return node.items.map((item, i) => this.value(item as Node, [...path, i], null, at));
     if (!isMap(node)) return this.#report(span, 'yaml.unsupported', 'unsupported YAML construct', null);
     const out: Record<string, unknown> = {};
@@ -218,7 +218,11 @@ class Walk {
     return out;
   }
 
-  #scalar(value: unknown, span: Span): unknown {
+  #scalar(value: unknown, written: unknown, span: Span): unknown {
+    if (typeof value === 'number' && typeof written === 'string' && /^[-+]?0\d+$/.test(written)) {
+      const help = `put quotes around it: "${written}"`;
+      return this.#report(span, 'yaml.leading_zero', `\`${written}\` is read as ${value}`, help);
+    }
     if (typeof value === 'number' && (!Number.isFinite(value) || Math.abs(value) > Number.MAX_SAFE_INTEGER))
       return this.#report(
         span,
@@ -247,7 +251,7 @@ export function parseSource(name: string, text: string): SourceResult {
   const lines = new LineIndex(text);
   const refused = refuse(text, lines);
   if (refused !== null) return { ok: false, lines, diagnostics: [refused] };
-  const doc = parseDocument<ParsedNode>(text, { version: '1.2', prettyErrors: true, logLevel: 'silent' });
+  const doc = parseDocument<ParsedNode>(text, { version: '1.2', prettyErrors: true, logLevel: 'error' });
   const problems = [...doc.errors, ...doc.warnings].map((e) => fromYamlError(lines, e));
   if (problems.length > 0) return { ok: false, lines, diagnostics: problems };
   const walk = new Walk(lines);
