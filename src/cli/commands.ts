@@ -1,0 +1,41 @@
+// The sub-commands by name: one line about each, and where its code is. The code is loaded when the command is called or
+// when the whole tree is needed (completion).
+
+import type { Command } from 'commander';
+
+interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+export const COMMANDS: readonly Entry[] = [
+  {
+    name: 'lint',
+    summary: 'check a policy or a scenario: the verdict of the kernel and every mistake with its place',
+    load: async () => (await import('./lint.ts')).lintCommand(),
+  },
+  {
+    name: 'conform',
+    summary: 'run recorded kernel cases and compare with what the real kernel did',
+    load: async () => (await import('./conform.ts')).conformCommand(),
+  },
+  {
+    name: 'schema',
+    summary: 'print the JSON Schema of scenarios, or all reason codes',
+    load: async () => (await import('./schema.ts')).schemaCommand(),
+  },
+  {
+    name: 'completion',
+    summary: 'print the completion script for bash, zsh or fish',
+    load: async () => (await import('./completion.ts')).completionCommand(),
+  },
+];
+
+/** The command of that name with its options and code. */
+export async function loadCommand(name: string): Promise<Command> {
+  const entry = COMMANDS.find((c) => c.name === name);
+  if (entry === undefined) throw new RangeError(`no command ${name}`);
+  const command = await entry.load();
+  return command.description(entry.summary);
+}
