@@ -2,16 +2,18 @@
 // environment; tasks are records in the state, so every change of a task is one update here.
 
 import type { Clock } from '../base/clock.ts';
-import type { Err, Errno } from '../base/errno.ts';
+import type { Err, Errno, Result } from '../base/errno.ts';
 import { append } from '../base/list.ts';
 import type { KernelProfile } from '../base/profile.ts';
 import type { Random } from '../base/random.ts';
 import type { Trace } from '../base/trace.ts';
+import type { SystemKeyring } from '../crypto/system-keys.ts';
 import type { Audit } from '../integrity/audit.ts';
 import type { VfsApi } from '../vfs/api.ts';
 import type { SecurityHooks } from '../vfs/hooks.ts';
-import type { FileId } from '../vfs/types.ts';
+import type { FileId, VfsTask } from '../vfs/types.ts';
 import type { Pid } from './api.ts';
+import type { KeyCalls } from './key-calls.ts';
 import type { KernelState, Task } from './state.ts';
 
 /** What a room beside the LSM hooks wants to hear from the kernel; absent members are not modelled. */
@@ -24,6 +26,10 @@ export interface KernelListeners {
   kexecLoaded?(): void;
   /** verify_pkcs7_signature() with the secondary trusted keyring, for modules. */
   verifyModuleSignature?(content: Uint8Array, pkcs7: Uint8Array): Err;
+  /** verify_pkcs7_signature() of a detached message with no special usage. */
+  verifyPkcs7?(data: Uint8Array, pkcs7: Uint8Array, keyring: SystemKeyring): Err;
+  /** request_key() of type user, for the task. */
+  requestUserKey?(task: VfsTask, description: string): Result<Uint8Array>;
   /** A design may pin a program's pages and check them once they are in memory; an error kills the task. */
   execLock?(task: Task, file: FileId): Err;
   execVerify?(task: Task, file: FileId): Err;
@@ -38,6 +44,7 @@ export interface KernelEnv {
   readonly vfs: VfsApi;
   readonly hooks: SecurityHooks;
   readonly listeners: KernelListeners;
+  readonly keyCalls: KeyCalls;
 }
 
 /** Kernels number descriptors from the lowest free one; 0 to 2 are init's console. */

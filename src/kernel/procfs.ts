@@ -125,17 +125,13 @@ function sysctlNode(k: Kernel, name: string, initial: string): PseudoNode {
   };
 }
 
-/** What a write to drop_caches makes the caches forget: bit 2 = dentries and inodes. */
-export interface CacheDropper {
-  dropCaches?(): void;
-}
-
+/** Bit 2 of what is written: dentries and inodes. @kernel fs/drop_caches.c drop_caches_sysctl_handler() */
 function dropCaches(k: Kernel): PseudoNode {
   return {
     write: (_task, _file, data) => {
       const m = /^\s*([1-4])(?=[\s\0]|$)/.exec(decoder.decode(data));
       if (m === null) return fail('EINVAL');
-      if (Number(m[1]) & 2) (k.env.vfs as CacheDropper).dropCaches?.();
+      if (Number(m[1]) & 2) k.env.vfs.dropCaches?.();
       return ok(data.length);
     },
   };
@@ -157,6 +153,7 @@ export function procPseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
         `${['sysfs', 'tmpfs', 'proc', 'securityfs', 'devtmpfs', 'ramfs', 'overlay'].map((f) => `nodev\t${f}\n`).join('')}\text4\n\tvfat\n`,
     ),
     'proc/mounts': textNode((task) => mountsText(k, task)),
+    'proc/keys': textNode((task) => k.env.keyCalls.list(k.task(task.pid) ?? { ...task, sessionKeyring: 0 })),
     'proc/self/comm': textNode((task) => `${task.comm}\n`),
     'proc/self/cmdline': textNode((task) => `${task.exe}\0`),
     'proc/self/status': textNode(statusText),

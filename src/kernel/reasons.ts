@@ -88,5 +88,13 @@ export const KERNEL_REASON = defineReasons({
     text: 'the file is no kernel image that a loader takes',
     source: 'kernel/kexec_file.c kexec_image_probe_default()',
   },
+  'kernel.dm_root_hash': {
+    text: 'the signature over the root hash is not by a trusted key',
+    source: 'drivers/md/dm-verity-verify-sig.c verity_verify_root_hash()',
+  },
+  'kernel.dm_refused': {
+    text: 'the device-mapper table is not valid',
+    source: 'drivers/md/dm-table.c dm_table_add_target()',
+  },
   'kernel.kexec_none': { text: 'no kernel is loaded', source: 'kernel/kexec_core.c kernel_kexec()' },
 });

@@ -4,9 +4,11 @@
 
 import { Map as ImmutableMap } from 'immutable';
 import { type AppendList, emptyList } from '../base/list.ts';
+import type { DriverState } from '../tpm/driver.ts';
 import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs/types.ts';
 import type { Pid } from './api.ts';
+import type { VerityTable } from './dm-verity.ts';
 import type { BootEvent } from './eventlog.ts';
 
 /** One entry of a descriptor table. */
@@ -91,9 +93,19 @@ export interface DmDevice {
 export interface DmTarget {
   readonly target: string;
   readonly sectors: number;
-  readonly params: string;
+  /** Block device below (the data device of verity). */
+  readonly below: string;
+  readonly verity: VerityTable | null;
   /** Hash of what dm-ima recorded for the table, with its algorithm prefix; null when nothing was measured. */
   readonly tableHash: string | null;
+}
+
+/** A block device that holds the dm-verity hash tree of another one. */
+export interface HashTree {
+  readonly hashDevice: string;
+  readonly dataDevice: string;
+  readonly rootHash: Uint8Array;
+  readonly salt: Uint8Array;
 }
 
 export interface KernelState {
@@ -110,6 +122,9 @@ export interface KernelState {
   readonly modules: readonly LoadedModule[];
   readonly kexec: KexecImage | null;
   readonly dm: readonly DmDevice[];
+  readonly hashTrees: readonly HashTree[];
+  /** What the TPM driver found when it was bound; null before. */
+  readonly tpmDriver: DriverState | null;
   readonly sysctl: ImmutableMap<string, string>;
   /** TCG2 event log of the firmware; empty when the registers were preset. */
   readonly eventLog: readonly BootEvent[];
@@ -151,6 +166,8 @@ export function newKernel(cmdline: string): KernelState {
     modules: [],
     kexec: null,
     dm: [],
+    hashTrees: [],
+    tpmDriver: null,
     sysctl: ImmutableMap(),
     eventLog: [],
     log: emptyList(),

@@ -4,6 +4,7 @@ import type { Err, Result } from '../base/errno.ts';
 import { fail } from '../base/errno.ts';
 import type { Content, FileId } from '../vfs/types.ts';
 import type { DmTable, ExecOutcome, MmapArgs, Pid, SpecialSyscallApi, SyscallApi } from './api.ts';
+import { dmCreate, dmRemove, dmResume, dmTableLoad } from './dm.ts';
 import { execBegin, execStep, execWait } from './exec.ts';
 import { kexecFileLoad, kexecLoad } from './kexec.ts';
 import type { RingName } from './key-calls.ts';
@@ -194,8 +195,11 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
   /** Writes a content that may be known by length and digests only; the file must be empty and the position 0. */
   writeContent(fd: number, content: Content): Result<number> {
     if (content.kind === 'bytes') return this.write(fd, content.bytes);
-    return this.fdResult('write', fd, { length: content.length, label: content.label }, (task, file) =>
-      this.k.env.vfs.writeContent(task, file, content),
+    return this.fdResult(
+      'write',
+      fd,
+      { length: content.length, label: content.label },
+      (task, file) => this.k.env.vfs.writeContent?.(task, file, content) ?? fail('ENOSYS'),
     );
   }
 
@@ -209,28 +213,36 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
     },
   ): Err {
     const { algorithm, blockSize } = options;
-    return this.fdErr('enable_verity', fd, { algorithm, blockSize }, (task, file) =>
-      this.k.env.vfs.verityEnable(task, file, options),
+    return this.fdErr(
+      'enable_verity',
+      fd,
+      { algorithm, blockSize },
+      (task, file) => this.k.env.vfs.verityEnable?.(task, file, options) ?? 'ENOTTY',
     );
   }
 
   verityMeasure(fd: number): Result<{ readonly algorithm: number; readonly digest: Uint8Array }> {
-    return this.fdResult('measure_verity', fd, {}, (_task, file) => this.k.env.vfs.verityMeasure(file));
+    return this.fdResult(
+      'measure_verity',
+      fd,
+      {},
+      (_task, file) => this.k.env.vfs.verityMeasure?.(file) ?? fail('ENOTTY'),
+    );
   }
 
   dmCreate(name: string): Result<number> {
-    return this.result('dm_create', { name }, (task) => this.#dm(task).create(task, name));
+    return this.result('dm_create', { name }, (task) => dmCreate(this.k, task, name));
   }
 
   dmTableLoad(table: DmTable): Err {
-    return this.err('dm_table_load', { ...table }, (task) => this.#dm(task).tableLoad(task, table));
+    return this.err('dm_table_load', { ...table }, (task) => dmTableLoad(this.k, task, table));
   }
 
   dmResume(name: string): Err {
-    return this.err('dm_resume', { name }, (task) => this.#dm(task).resume(task, name));
+    return this.err('dm_resume', { name }, (task) => dmResume(this.k, task, name));
   }
 
   dmRemove(name: string): Err {
-    return this.err('dm_remove', { name }, (task) => this.#dm(task).remove(task, name));
+    return this.err('dm_remove', { name }, (task) => dmRemove(this.k, task, name));
   }
 }
