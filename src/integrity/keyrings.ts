@@ -4,7 +4,7 @@
 
 import { Map as ImmutableMap } from 'immutable';
 import { latin1 } from '../base/bytes.ts';
-import { type Err, fail, ok, type Result } from '../base/errno.ts';
+import { type Err, type Errno, fail, ok, type Result } from '../base/errno.ts';
 import type { Random } from '../base/random.ts';
 import type { Trace } from '../base/trace.ts';
 import { parseAsymmetric, restrictLink } from './asymmetric.ts';
@@ -41,7 +41,7 @@ export interface KeyringsEnv {
   readonly trace: Trace;
   readonly listeners: KeyringListeners;
   /** verify_pkcs7_signature() of a detached message against .builtin_trusted_keys (for .blacklist). */
-  readonly verifyBuiltin: (data: Uint8Array, der: Uint8Array) => Err;
+  readonly verifyBuiltin: (keys: Keyrings, data: Uint8Array, der: Uint8Array) => Err;
 }
 
 const TYPES: ReadonlySet<string> = new Set([
@@ -204,6 +204,12 @@ export class Keyrings {
     return ok(key);
   }
 
+  /** Notes in the trace why a key or a signature was refused; gives the errno back. */
+  refused(errno: Errno, reason: string, key: string): Errno {
+    this.env.trace.emit('keys.refused', { key, errno }, reason);
+    return errno;
+  }
+
   #refuse(errno: 'EACCES' | 'ENOKEY' | 'EPERM', reason: string, description: string): Result<never> {
     this.env.trace.emit('keys.refused', { key: description, errno }, reason);
     return fail(errno);
@@ -322,7 +328,7 @@ export class Keyrings {
       return r.ok ? ok({ ...key, encrypted: r.value }) : r;
     }
     if (key.type === 'blacklist' && !key.builtin) {
-      const err = this.env.verifyBuiltin(latin1(key.description), payload);
+      const err = this.env.verifyBuiltin(this, latin1(key.description), payload);
       if (err !== 0) return fail(err);
     }
     return ok(key.type === 'keyring' ? key : { ...key, payload });
