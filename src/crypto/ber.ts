@@ -52,9 +52,13 @@ export const sequenceOf = <C>(child: Element<C>, action: BerAction<C> | null = n
   element('of', 0x30, [child], action);
 export const setOf = <C>(child: Element<C>, action: BerAction<C> | null = null): Element<C> =>
   element('of', 0x31, [child], action);
+/** OPTIONAL: skipped where the next tag is another, or nothing follows. */
+export const optional = <C>(e: Element<C>): Element<C> => {
+  const children = e.kind === 'complete' ? e.children.map((c) => optional(c)) : e.children;
+  return { ...e, children, optional: true };
+};
 export const choice = <C>(...children: readonly Element<C>[]): Element<C> =>
-  element('choice', 0, children, null);
-export const optional = <C>(e: Element<C>): Element<C> => ({ ...e, optional: true });
+  element('choice', 0, children.map(optional), null);
 /** A second action, called when the element is complete. */
 export const complete = <C>(e: Element<C>, action: BerAction<C>): Element<C> => ({
   ...element('complete', 0, [e], action),
@@ -130,7 +134,7 @@ class Decoder<C> {
 
   #choice(e: Element<C>): Step {
     for (const child of e.children) {
-      const step = this.match(child.optional ? child : optional(child));
+      const step = this.match(child);
       if (step !== SKIPPED) return step;
     }
     return e.optional ? SKIPPED : 'EBADMSG';
