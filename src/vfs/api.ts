@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts';
 import type { Trace } from '../base/trace.ts';
 import type { SecurityHooks } from './hooks.ts';
 import type {
+  BlockDevice,
   Content,
   Dentry,
   DentryId,
@@ -36,6 +37,8 @@ export interface PseudoNode {
   /** One write(2); value = bytes that write(2) returns. */
   write?(task: VfsTask, file: FileId, data: Uint8Array, offset: number): Result<number>;
   release?(task: VfsTask, file: FileId): void;
+  /** Where a symbolic link points, decided at each walk: a text, or a place (a magic link such as /proc/self/fd/3). */
+  link?(task: VfsTask): Result<string | PathRef>;
 }
 
 /** Finds the behaviour for a pseudo key such as `ima/policy`. Not part of the state. */
@@ -49,6 +52,14 @@ export interface VfsEnv {
   readonly random: Random;
   readonly hooks: SecurityHooks;
   readonly pseudo: PseudoRegistry;
+  /** Whether a user namespace other than the initial one has a name for an id; without it, only the task's own ids. */
+  readonly idMapped?: (userNs: number, kind: 'uid' | 'gid', id: number) => boolean;
+  /** Whether a task stands in a mount (cwd, root); the caller's own task is looked at in any case. */
+  readonly mountInUse?: (mount: number) => boolean;
+  /** Checks a built-in fs-verity signature over the formatted digest (struct fsverity_formatted_digest). */
+  readonly veritySignature?: (formatted: Uint8Array, signature: Uint8Array) => Err;
+  /** Bytes that a block device without a file system of the simulation gives when it is read. */
+  readonly deviceContent?: (device: string) => Uint8Array | undefined;
 }
 
 export interface Stat {
@@ -111,7 +122,8 @@ export interface VfsApi {
   /** Mounts a superblock without checks (boot); parent null makes it the root of a new namespace. */
   attach(sb: SbId, ns: NsId, on: PathRef | null): PathRef;
   mount(task: VfsTask, request: MountRequest): Err;
-  umount(task: VfsTask, path: string): Err;
+  /** `detach` is MNT_DETACH. */
+  umount(task: VfsTask, path: string, detach?: boolean): Err;
   /** CLONE_NEWNS: copies the mount tree; returns the new namespace and the moved root and cwd. */
   cloneNs(task: VfsTask): { readonly ns: NsId; readonly root: PathRef; readonly cwd: PathRef };
 
@@ -139,6 +151,22 @@ export interface VfsApi {
   fsync(file: FileId): Err;
   truncate(task: VfsTask, path: string, length: number): Err;
   ftruncate(task: VfsTask, file: FileId, length: number): Err;
+  /** write(2) of a content that may be known by its digests only, at position 0 of an empty file. */
+  writeContent(task: VfsTask, file: FileId, content: Content): Result<number>;
+  /** FS_IOC_ENABLE_VERITY and FS_IOC_MEASURE_VERITY; algorithm 1 = sha256, 2 = sha512. */
+  verityEnable(
+    task: VfsTask,
+    file: FileId,
+    options: {
+      readonly algorithm: number;
+      readonly blockSize: number;
+      readonly salt: Uint8Array;
+      readonly signature: Uint8Array;
+    },
+  ): Err;
+  verityMeasure(file: FileId): Result<{ readonly algorithm: number; readonly digest: Uint8Array }>;
+  /** drop_caches: clean unused inodes of file systems on disks leave the cache. */
+  dropCaches(): void;
   memfdCreate(task: VfsTask, name: string, flags: number): Result<FileId>;
   addSeals(file: FileId, seals: number): Err;
 
@@ -155,6 +183,7 @@ export interface VfsApi {
   /** FS_IOC_SETVERSION / FS_IOC_SETFLAGS (immutable). */
   setGeneration(task: VfsTask, file: FileId, generation: number): Err;
   setImmutable(task: VfsTask, file: FileId, immutable: boolean): Err;
+  setAppendOnly(task: VfsTask, file: FileId, appendOnly: boolean): Err;
 
   // -- directory tree
   mkdir(task: VfsTask, path: string, mode: number): Err;
@@ -163,12 +192,14 @@ export interface VfsApi {
   link(task: VfsTask, path: string, to: string): Err;
   unlink(task: VfsTask, path: string): Err;
   rmdir(task: VfsTask, path: string): Err;
-  rename(task: VfsTask, path: string, to: string): Err;
+  /** `flags` are RENAME_* of renameat2. */
+  rename(task: VfsTask, path: string, to: string, flags?: number): Err;
   readdir(task: VfsTask, path: string): Result<readonly { readonly name: string; readonly mode: number }[]>;
 
   // -- memory
   mmap(task: VfsTask, request: MmapRequest): Result<MappingId>;
-  mprotect(task: VfsTask, mapping: MappingId, prot: number): Err;
+  /** `readImpliesExec`: personality READ_IMPLIES_EXEC of the task; then PROT_READ asks for PROT_EXEC as well. */
+  mprotect(task: VfsTask, mapping: MappingId, prot: number, readImpliesExec?: boolean): Err;
   munmap(task: VfsTask, mapping: MappingId): Err;
   /** A store or a load through the mapping; EFAULT (SIGSEGV) where prot forbids it. */
   poke(mapping: MappingId, offset: number, data: Uint8Array): Err;
@@ -194,6 +225,21 @@ export interface VfsApi {
   mappedWritable(key: InodeKey): boolean;
   /** Creates a file or directory without hooks: initramfs and pseudo trees. */
   populate(root: PathRef, path: string, node: PopulateNode): PathRef;
+  /** Takes a name that populate made out of the tree again, with everything below it. */
+  depopulate(path: PathRef): void;
+  /** Permission of a task on a place, for access(2), chdir(2) and chroot(2): MAY_* bits. */
+  permission(task: VfsTask, path: PathRef, mask: number): Err;
+  /** Second mapping of the same memory, as fork() gives it to the child. */
+  dupMapping(mapping: MappingId): MappingId;
+  /** link(2) with an open file as the source: linkat(AT_EMPTY_PATH). */
+  linkFile(task: VfsTask, file: FileId, to: string): Err;
+  readlink(task: VfsTask, path: string): Result<string>;
+  /** A record of an inode, device or superblock changed by a room that owns a part of it (fs-verity, dm-verity, IPE). */
+  updateInode(key: InodeKey, patch: Partial<Inode>): void;
+  updateSuperblock(id: SbId, patch: Partial<Superblock>): void;
+  updateDevice(name: string, patch: Partial<BlockDevice>): void;
+  removeDevice(name: string): void;
+  updateFile(id: FileId, patch: Partial<OpenFile>): void;
 }
 
 export interface PopulateNode {
@@ -205,5 +251,6 @@ export interface PopulateNode {
   readonly pseudo?: string;
   readonly rdev?: number;
   readonly ino?: number;
+  readonly generation?: number;
   readonly xattrs?: readonly { readonly name: string; readonly value: Uint8Array }[];
 }

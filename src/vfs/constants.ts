@@ -8,12 +8,16 @@ export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
+export const O_NONBLOCK = 0o4000;
 export const O_DIRECT = 0o40000;
 export const O_DIRECTORY = 0o200000;
 export const O_NOFOLLOW = 0o400000;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE = 0o20200000;
+/** Its own bit; the flag is always given with O_DIRECTORY. */
+export const __O_TMPFILE = 0o20000000;
+export const O_NOATIME = 0o1000000;
 /** Kernel-internal: the open is for execution (MAY_EXEC, deny-write follows). */
 export const __FMODE_EXEC = 0x20;
 
@@ -55,6 +59,13 @@ export const F_SEAL_FUTURE_WRITE = 16;
 export const F_SEAL_EXEC = 32;
 export const MFD_CLOEXEC = 1;
 export const MFD_ALLOW_SEALING = 2;
+export const MFD_HUGETLB = 4;
+export const MFD_NOEXEC_SEAL = 8;
+export const MFD_EXEC = 16;
+
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+export const RENAME_WHITEOUT = 4;
 
 export const NAME_MAX = 255;
 export const PATH_MAX = 4096;

@@ -66,11 +66,30 @@ export interface Superblock {
   /** Block device it lies on, key of VfsState.devices; null for memory and pseudo file systems. */
   readonly device: string | null;
   readonly nextIno: number;
+  /** Inode numbers that became free again, ascending, with the second they did (ext4 avoids them for a while). */
+  readonly freeInos: readonly FreeIno[];
+  /** How often it is mounted, in all namespaces. */
   readonly mounted: number;
+  /** Mount options the file system keeps (vfat: uid, gid, masks). */
+  readonly options: FsOptions | null;
   /** Set by hooks (IPE's boot_verified). */
   readonly initramfs: boolean;
   /** overlay only: the layers' roots. */
   readonly overlay: OverlayLayers | null;
+}
+
+export interface FreeIno {
+  readonly ino: number;
+  readonly sec: number;
+}
+
+/** vfat's mount options: every file shows them, the disk holds no owner and only one write bit. */
+export interface FsOptions {
+  readonly uid: number;
+  readonly gid: number;
+  readonly fmask: number;
+  readonly dmask: number;
+  readonly quiet: boolean;
 }
 
 export interface PathRef {
@@ -107,6 +126,8 @@ export interface Dentry {
   readonly inode: InodeKey;
   /** False once unlinked or renamed over: d_path shows the old name with " (deleted)" where the kernel does. */
   readonly hashed: boolean;
+  /** How many mounts, in all namespaces, cover it (DCACHE_MOUNTED). */
+  readonly mounted: number;
 }
 
 /** What a regular file holds. Pages of a hole read as zeros. */
@@ -157,8 +178,10 @@ export interface Inode {
   readonly target: string | null;
   /** Directory entries: name -> dentry. */
   readonly children: ImmutableMap<string, DentryId> | null;
-  /** Order as the file system lists them (append order on ext4, by name on tmpfs). */
+  /** Order as the file system lists them (inode body, then block on ext4; descending by name on tmpfs). */
   readonly xattrs: readonly Xattr[];
+  /** ext4: how many of `xattrs` lie in the inode body; the others are in the attribute block. */
+  readonly ibodyXattrs: number;
   /** Key into the pseudo-file registry (proc, sysfs, securityfs). */
   readonly pseudo: string | null;
   readonly verity: VerityInfo | null;
@@ -168,7 +191,14 @@ export interface Inode {
   readonly iWritecount: number;
   /** Files open read-only (i_readcount). */
   readonly iReadcount: number;
+  /** Open files, O_PATH ones included. */
   readonly openCount: number;
+  /** VM_SHARED mappings that are or may become writable (i_mmap_writable). */
+  readonly mmapWritable: number;
+  /** I_LINKABLE, S_DEAD, S_NOEXPIRE bits of this model: see inode.ts. */
+  readonly flags: number;
+  /** Uptime in microseconds of the first change that is not written back; -1 when clean. */
+  readonly dirtied: number;
   /** overlay: the inode below that holds the data, and the one that holds the metadata. */
   readonly realData: InodeKey | null;
   readonly realMeta: InodeKey | null;
@@ -179,6 +209,8 @@ export const FMODE_READ = 1;
 export const FMODE_WRITE = 2;
 export const FMODE_EXEC = 0x20;
 export const FMODE_CREATED = 0x100000;
+/** The open counts in i_writecount; files of memfd_create do not. */
+export const FMODE_WRITER = 0x10000;
 export const FMODE_PATH = 0x4000;
 
 export interface OpenFile {
@@ -194,6 +226,10 @@ export interface OpenFile {
   readonly cred: Cred;
   /** Private state of a pseudo file's open instance. */
   readonly priv: string | null;
+  /** Pseudo file: what this open instance reads, made at its first read. */
+  readonly seq: Uint8Array | null;
+  /** overlay: the inode of the layer that this open counts on as well. */
+  readonly real: InodeKey | null;
 }
 
 export interface Mapping {
@@ -204,8 +240,12 @@ export interface Mapping {
   /** PROT_* now in force. */
   readonly prot: number;
   readonly shared: boolean;
-  /** Private pages as they were when faulted in or written; null shares the file's pages. */
+  /** PROT_* that mprotect may still give (VM_MAYREAD, VM_MAYWRITE, VM_MAYEXEC). */
+  readonly may: number;
+  /** Anonymous memory: all of it; private file mapping: null until the first store, then `pages` of it are private. */
   readonly image: Uint8Array | null;
+  /** Private mapping: pages that were stored to; shared mapping: pages the file system was told of (mkwrite). Ascending. */
+  readonly pages: readonly number[];
 }
 
 /** Credentials: capabilities as a bit set of CAP_* numbers (two 32-bit words would lose bits: a bigint). */
@@ -258,4 +298,12 @@ export interface VfsState {
   /** "mount:dentry" -> mount on top of it. */
   readonly mountedOn: ImmutableMap<string, MountId>;
   readonly nextId: number;
+  /** The kernel's own tmpfs mount for memfds (shm_mnt); null until the first one. */
+  readonly shmMount: MountId | null;
+  /** Counter behind iunique() and get_next_ino(). */
+  readonly iunique: number;
+  /** Mount namespaces: the user namespace that owns each. */
+  readonly namespaces: ImmutableMap<NsId, number>;
+  /** Last minor of an anonymous device number (get_anon_bdev). */
+  readonly anonDev: number;
 }

@@ -1,0 +1,91 @@
+// Reason codes of this room: why an operation on files was refused.
+
+import { defineReasons } from '../base/reasons.ts';
+
+export const VFS_REASONS = defineReasons({
+  'vfs.refused_by_hook': {
+    text: 'a security hook or the pseudo file itself refused',
+    source: 'security/security.c',
+  },
+  'vfs.no_entry': { text: 'no such name', source: 'fs/namei.c' },
+  'vfs.not_directory': { text: 'a part of the path is no directory', source: 'fs/namei.c link_path_walk()' },
+  'vfs.is_directory': { text: 'it is a directory', source: 'fs/namei.c may_open()' },
+  'vfs.name_too_long': { text: 'a name or the path is too long', source: 'fs/namei.c getname_flags()' },
+  'vfs.too_many_links': { text: 'more than 40 symbolic links on the way', source: 'fs/namei.c pick_link()' },
+  'vfs.symlink': {
+    text: 'the path ends in a symbolic link that may not be followed',
+    source: 'fs/namei.c may_open()',
+  },
+  'vfs.search_denied': {
+    text: 'a directory on the way gives no search permission',
+    source: 'fs/namei.c may_lookup()',
+  },
+  'vfs.mode_denied': {
+    text: 'mode bits and capabilities do not allow it',
+    source: 'fs/namei.c generic_permission()',
+  },
+  'vfs.acl_denied': {
+    text: 'the access control list does not allow it',
+    source: 'fs/posix_acl.c posix_acl_permission()',
+  },
+  'vfs.read_only': {
+    text: 'the mount or the file system is read-only',
+    source: 'fs/namespace.c mnt_want_write()',
+  },
+  'vfs.immutable': { text: 'the inode is immutable', source: 'fs/namei.c inode_permission()' },
+  'vfs.append_only': { text: 'the inode is append-only', source: 'fs/namei.c may_open()' },
+  'vfs.sticky': {
+    text: 'the directory is sticky and the entry belongs to someone else',
+    source: 'fs/namei.c __check_sticky()',
+  },
+  'vfs.not_owner': {
+    text: 'only the owner or a task with CAP_FOWNER may do it',
+    source: 'fs/inode.c inode_owner_or_capable()',
+  },
+  'vfs.no_capability': { text: 'a capability is missing', source: 'kernel/capability.c' },
+  'vfs.noexec': { text: 'the mount is noexec', source: 'fs/exec.c path_noexec()' },
+  'vfs.nodev': { text: 'the mount is nodev', source: 'fs/namei.c may_open_dev()' },
+  'vfs.exists': { text: 'the name is taken', source: 'fs/namei.c filename_create()' },
+  'vfs.text_busy': {
+    text: 'the file is open for write while it is executed or read by the kernel, or the other way round',
+    source: 'include/linux/fs.h get_write_access()',
+  },
+  'vfs.bad_argument': { text: 'an argument is not valid', source: 'fs/open.c' },
+  'vfs.bad_mode': { text: 'the file was not opened for this', source: 'fs/read_write.c' },
+  'vfs.cross_mount': { text: 'the two names lie on different mounts', source: 'fs/namei.c do_renameat2()' },
+  'vfs.not_empty': { text: 'the directory is not empty', source: 'fs/namei.c vfs_rmdir()' },
+  'vfs.busy': { text: 'it is in use', source: 'fs/namespace.c' },
+  'vfs.link_limit': {
+    text: 'the inode has as many links as the file system allows',
+    source: 'fs/namei.c vfs_link()',
+  },
+  'vfs.loop': { text: 'a directory would become its own descendant', source: 'fs/namei.c lock_rename()' },
+  'vfs.unsupported': { text: 'the file system does not offer it', source: 'fs/namei.c' },
+  'vfs.no_space': { text: 'no space for it', source: 'fs/ext4/xattr.c ext4_xattr_set_entry()' },
+  'vfs.too_big': { text: 'it is larger than allowed', source: 'fs/xattr.c setxattr_copy()' },
+  'vfs.no_data': { text: 'no such extended attribute', source: 'fs/xattr.c' },
+  'vfs.xattr_exists': { text: 'the extended attribute exists', source: 'fs/xattr.c simple_xattr_set()' },
+  'vfs.opaque': {
+    text: 'the content is known by its length and digests only',
+    source: 'a limit of the simulation',
+  },
+  'vfs.io': { text: 'the device could not give the data', source: 'block layer' },
+  'vfs.sealed': { text: 'a seal forbids it', source: 'mm/memfd.c' },
+  'vfs.no_device': { text: 'no such device or driver', source: 'fs/char_dev.c chrdev_open()' },
+  'vfs.not_block': { text: 'the mount source is no block device', source: 'block/bdev.c lookup_bdev()' },
+  'vfs.protection': {
+    text: 'the mapping does not allow the access',
+    source: 'arch/x86/mm/fault.c access_error()',
+  },
+  'vfs.verity': {
+    text: 'fs-verity keeps the file from changing',
+    source: 'fs/verity/open.c fsverity_file_open()',
+  },
+  'vfs.verity_signature': {
+    text: 'the built-in fs-verity signature was not accepted',
+    source: 'fs/verity/signature.c fsverity_verify_signature()',
+  },
+  'vfs.pipe': { text: 'the other end of the pipe is not open', source: 'fs/pipe.c fifo_open()' },
+});
+
+export type VfsReason = keyof typeof VFS_REASONS;

@@ -1,0 +1,279 @@
+// setxattr(2) and its relatives: name spaces and who may use them, limits, the order of permission check, hooks and storage,
+// access control lists and file capabilities. Buffers of a caller, and so ERANGE for a short one, belong to the system call.
+
+import { Reader } from '../base/codec.ts';
+import { type Err, fail, ok, type Result } from '../base/errno.ts';
+import { ACL_ACCESS, ACL_DEFAULT, aclMode, aclValid, isAclName, parseAcl } from './acl.ts';
+import {
+  CAP_SETFCAP,
+  CAP_SYS_ADMIN,
+  MAY_READ,
+  MAY_WRITE,
+  S_IFMT,
+  S_ISGID,
+  S_ISVTX,
+  XATTR_CREATE,
+  XATTR_LIST_MAX,
+  XATTR_NAME_MAX,
+  XATTR_REPLACE,
+  XATTR_SIZE_MAX,
+} from './constants.ts';
+import type { Core } from './core.ts';
+import { byteLength, changed } from './inode.ts';
+import {
+  capable,
+  capableInode,
+  inGroupOrCapable,
+  inodePermission,
+  isDir,
+  isLink,
+  isReg,
+  mntWantWrite,
+  nsCapable,
+  ownerOrCapable,
+} from './perm.ts';
+import type { Inode, InodeKey, PathRef, VfsTask } from './types.ts';
+import { findXattr, sameXattr, withoutXattr, withXattr } from './xattr-store.ts';
+
+const XATTR_NAME_CAPS = 'security.capability';
+
+/** What the system call refuses before it looks for the file. */
+export function checkXattrName(core: Core, name: string): Err {
+  const length = byteLength(name);
+  return length === 0 || length > XATTR_NAME_MAX ? core.refuse('ERANGE', 'vfs.bad_argument') : 0;
+}
+
+/** @kernel fs/xattr.c setxattr_copy() */
+export function checkXattrArguments(core: Core, name: string, value: Uint8Array, flags: number): Err {
+  if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) return core.refuse('EINVAL', 'vfs.bad_argument');
+  const bad = checkXattrName(core, name);
+  if (bad !== 0) return bad;
+  return value.length > XATTR_SIZE_MAX ? core.refuse('E2BIG', 'vfs.too_big') : 0;
+}
+
+function mayWriteXattr(core: Core, inode: Inode): Err {
+  if (inode.immutable) return core.refuse('EPERM', 'vfs.immutable');
+  return inode.appendOnly ? core.refuse('EPERM', 'vfs.append_only') : 0;
+}
+
+/** @kernel fs/xattr.c xattr_permission() */
+function xattrPermission(core: Core, task: VfsTask, inode: Inode, name: string, mask: number): Err {
+  const writes = (mask & MAY_WRITE) !== 0;
+  if (writes) {
+    const denied = mayWriteXattr(core, inode);
+    if (denied !== 0) return denied;
+  }
+  if (name.startsWith('security.') || name.startsWith('system.')) return 0;
+  if (name.startsWith('trusted.')) {
+    if (capable(task.cred, CAP_SYS_ADMIN)) return 0;
+    return core.refuse(writes ? 'EPERM' : 'ENODATA', 'vfs.no_capability');
+  }
+  if (name.startsWith('user.')) {
+    if (!isReg(inode) && !isDir(inode)) return core.refuse(writes ? 'EPERM' : 'ENODATA', 'vfs.unsupported');
+    if (isDir(inode) && (inode.mode & S_ISVTX) !== 0 && writes && !ownerOrCapable(core, task.cred, inode))
+      return core.refuse('EPERM', 'vfs.sticky');
+  }
+  return inodePermission(core, task, inode, mask);
+}
+
+/** @kernel fs/xattr.c xattr_resolve_name() */
+function resolveName(core: Core, inode: Inode, name: string): Err {
+  const prefix = core.fs(inode.sb).xattrNames.find((p) => name.startsWith(p));
+  if (prefix === undefined) return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
+  return name.length === prefix.length ? core.refuse('EINVAL', 'vfs.bad_argument') : 0;
+}
+
+/** A revision 2 or 3 header of the right size, as file capabilities must have. */
+function validCapability(value: Uint8Array): boolean {
+  const revision = new Reader(value, 'le').u32() & 0xff00_0000;
+  return (
+    (value.length === 20 && revision === 0x0200_0000) || (value.length === 24 && revision === 0x0300_0000)
+  );
+}
+
+/** @kernel security/commoncap.c cap_convert_nscap() */
+function capConvertNscap(core: Core, task: VfsTask, inode: Inode, value: Uint8Array): Err {
+  if (!validCapability(value)) return core.refuse('EINVAL', 'vfs.bad_argument');
+  return capableInode(core, task.cred, inode, CAP_SETFCAP) ? 0 : core.refuse('EPERM', 'vfs.no_capability');
+}
+
+/**
+ * The capability that names of the security name space need; asked before the security modules.
+ *
+ * @kernel security/commoncap.c cap_inode_setxattr()
+ */
+function capSecurityXattr(core: Core, task: VfsTask, inode: Inode, name: string, removes: boolean): Err {
+  if (!name.startsWith('security.')) return 0;
+  if (name === XATTR_NAME_CAPS) {
+    if (!removes || capableInode(core, task.cred, inode, CAP_SETFCAP)) return 0;
+    return core.refuse('EPERM', 'vfs.no_capability');
+  }
+  const { userNs } = core.superblock(inode.sb);
+  return nsCapable(task.cred, userNs, CAP_SYS_ADMIN) ? 0 : core.refuse('EPERM', 'vfs.no_capability');
+}
+
+/**
+ * Sets an xattr on an open or looked-up file.
+ *
+ * @kernel fs/xattr.c __vfs_setxattr_locked()
+ */
+export function setxattr(
+  core: Core,
+  task: VfsTask,
+  path: PathRef,
+  name: string,
+  value: Uint8Array,
+  flags: number,
+): Err {
+  const ro = mntWantWrite(core, core.mountOf(path.mount));
+  if (ro !== 0) return ro;
+  const { inode: key } = core.dentry(path.dentry);
+  if (isAclName(name)) return setAcl(core, task, path, name, value.length === 0 ? null : value);
+  const inode = core.inode(key);
+  if (value.length > 0 && name === XATTR_NAME_CAPS) {
+    const err = capConvertNscap(core, task, inode, value);
+    if (err !== 0) return err;
+  }
+  const denied = xattrPermission(core, task, inode, name, MAY_WRITE);
+  if (denied !== 0) return denied;
+  let err = capSecurityXattr(core, task, inode, name, false);
+  if (err === 0) err = core.env.hooks.inodeSetxattr(task, path, key, name, value, flags);
+  if (err === 0) err = storeXattr(core, key, name, value, flags);
+  if (err !== 0) return err;
+  core.env.hooks.inodePostSetxattr(task, path, key, name, value);
+  return 0;
+}
+
+/** The file system's handler: name, flags, space. */
+export function storeXattr(core: Core, key: InodeKey, name: string, value: Uint8Array, flags: number): Err {
+  const inode = core.inode(key);
+  const bad = resolveName(core, inode, name);
+  if (bad !== 0) return bad;
+  const old = findXattr(inode, name);
+  if (old === undefined && (flags & XATTR_REPLACE) !== 0) return core.refuse('ENODATA', 'vfs.no_data');
+  if (old !== undefined && (flags & XATTR_CREATE) !== 0) return core.refuse('EEXIST', 'vfs.xattr_exists');
+  const x = { name, value };
+  const { xattr } = core.fs(inode.sb);
+  if (xattr !== 'ext4' && xattr !== 'simple') return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
+  if (xattr === 'ext4' && sameXattr(inode, x)) return 0;
+  const placed = withXattr(inode, xattr, x);
+  if (placed === undefined) return core.refuse('ENOSPC', 'vfs.no_space');
+  core.setInode(changed(core, inode, placed));
+  return 0;
+}
+
+/** @kernel fs/xattr.c vfs_getxattr() */
+export function getxattr(core: Core, task: VfsTask, path: PathRef, name: string): Result<Uint8Array> {
+  const inode = core.inode(core.dentry(path.dentry).inode);
+  if (isAclName(name)) {
+    if (!core.fs(inode.sb).acl || isLink(inode)) return core.refused('EOPNOTSUPP', 'vfs.unsupported');
+    const acl = findXattr(inode, name);
+    return acl === undefined ? core.refused('ENODATA', 'vfs.no_data') : ok(acl);
+  }
+  const denied = xattrPermission(core, task, inode, name, MAY_READ);
+  if (denied !== 0) return fail(denied);
+  const bad = resolveName(core, inode, name);
+  if (bad !== 0) return fail(bad);
+  const value = findXattr(inode, name);
+  return value === undefined ? core.refused('ENODATA', 'vfs.no_data') : ok(value);
+}
+
+/** @kernel fs/xattr.c vfs_listxattr() */
+export function listxattr(core: Core, task: VfsTask, path: PathRef): Result<readonly string[]> {
+  const inode = core.inode(core.dentry(path.dentry).inode);
+  const trusted = capable(task.cred, CAP_SYS_ADMIN);
+  const names = inode.xattrs.map((x) => x.name).filter((n) => trusted || !n.startsWith('trusted.'));
+  const size = names.reduce((n, name) => n + byteLength(name) + 1, 0);
+  return size > XATTR_LIST_MAX ? core.refused('E2BIG', 'vfs.too_big') : ok(names);
+}
+
+/** @kernel fs/xattr.c __vfs_removexattr_locked() */
+export function removexattr(core: Core, task: VfsTask, path: PathRef, name: string): Err {
+  const ro = mntWantWrite(core, core.mountOf(path.mount));
+  if (ro !== 0) return ro;
+  const { inode: key } = core.dentry(path.dentry);
+  if (isAclName(name)) return setAcl(core, task, path, name, null, true);
+  const inode = core.inode(key);
+  const denied = xattrPermission(core, task, inode, name, MAY_WRITE);
+  if (denied !== 0) return denied;
+  let err = capSecurityXattr(core, task, inode, name, true);
+  if (err === 0) err = core.env.hooks.inodeRemovexattr(task, path, key, name);
+  if (err === 0) err = eraseXattr(core, key, name);
+  if (err !== 0) return err;
+  core.env.hooks.inodePostRemovexattr(task, path, key, name);
+  return 0;
+}
+
+/** The file system's handler for a removal. */
+export function eraseXattr(core: Core, key: InodeKey, name: string): Err {
+  const inode = core.inode(key);
+  const bad = resolveName(core, inode, name);
+  if (bad !== 0) return bad;
+  if (findXattr(inode, name) === undefined) return core.refuse('ENODATA', 'vfs.no_data');
+  core.setInode(changed(core, inode, withoutXattr(inode, name)));
+  return 0;
+}
+
+/**
+ * Sets (or, with null, removes) an access control list; one that says no more than the mode is kept as the mode alone.
+ *
+ * @kernel fs/posix_acl.c vfs_set_acl()
+ */
+function setAcl(
+  core: Core,
+  task: VfsTask,
+  path: PathRef,
+  name: string,
+  value: Uint8Array | null,
+  removes = false,
+): Err {
+  const { inode: key } = core.dentry(path.dentry);
+  const parsed = value === null ? 'none' : parseAcl(value);
+  if (parsed === undefined) return core.refuse('EINVAL', 'vfs.bad_argument');
+  if (parsed === 'version') return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
+  const acl = parsed === 'none' ? null : parsed;
+  const inode = core.inode(key);
+  const denied = mayWriteXattr(core, inode);
+  if (denied !== 0) return denied;
+  const equivalent = acl === null || name !== ACL_ACCESS ? null : aclMode(acl);
+  const newMode = equivalent === null ? inode.mode : (inode.mode & ~0o777) | equivalent.mode;
+  const { hooks } = core.env;
+  const err = removes
+    ? hooks.inodeRemoveAcl(task, path, key, name)
+    : hooks.inodeSetAcl(task, path, key, name, newMode);
+  if (err !== 0) return err;
+  if (!core.fs(inode.sb).acl) return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
+  if (isLink(inode)) return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
+  if (name === ACL_DEFAULT && !isDir(inode)) {
+    if (acl !== null) return core.refuse('EACCES', 'vfs.bad_argument');
+  } else {
+    if (!ownerOrCapable(core, task.cred, inode)) return core.refuse('EPERM', 'vfs.not_owner');
+    if (acl !== null && !aclValid(acl)) return core.refuse('EINVAL', 'vfs.bad_argument');
+    const failed = storeAcl(core, task, key, name, equivalent?.minimal === true ? null : value, newMode);
+    if (failed !== 0) return failed;
+  }
+  if (removes) hooks.inodePostRemoveAcl(task, path, key, name);
+  else hooks.inodePostSetAcl(task, path, key, name);
+  return 0;
+}
+
+/** @kernel fs/ext4/acl.c ext4_set_acl() */
+function storeAcl(
+  core: Core,
+  task: VfsTask,
+  key: InodeKey,
+  name: string,
+  value: Uint8Array | null,
+  newMode: number,
+): Err {
+  const inode = core.inode(key);
+  const { xattr } = core.fs(inode.sb);
+  if (xattr !== 'ext4' && xattr !== 'simple') return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
+  const placed = value === null ? withoutXattr(inode, name) : withXattr(inode, xattr, { name, value });
+  if (placed === undefined) return core.refuse('ENOSPC', 'vfs.no_space');
+  let mode = (inode.mode & S_IFMT) | (newMode & 0o7777);
+  if (name === ACL_ACCESS && value !== null && !inGroupOrCapable(core, task.cred, inode, inode.gid))
+    mode &= ~S_ISGID;
+  core.setInode(changed(core, inode, { xattrs: placed.xattrs, ibodyXattrs: placed.ibodyXattrs, mode }));
+  return 0;
+}
