@@ -21,6 +21,7 @@ import { be32, limited, Uint8, type Unmarshaller } from './marshal.ts';
 import { cryptParameter } from './parameter-encryption.ts';
 import { isGuardedPcr } from './pcr.ts';
 import * as rc from './rc.ts';
+import { isOtherKind } from './sessions.ts';
 import type { Session } from './state.ts';
 import { Tpm2bAuth, Tpm2bNonce, TpmiShAuthSession } from './structures.ts';
 
@@ -133,6 +134,7 @@ export function retrieveSessions(tpm: TpmCursor, area: CommandArea, r: Unmarshal
       continue;
     }
     const session = sessionOf(tpm, handle);
+    if (isOtherKind(tpm, handle)) return rc.rcSession(n, rc.TPM_RC_HANDLE);
     if (session === undefined) return rc.TPM_RC_REFERENCE_S0 + index;
     if (area.sessions.some((other, i) => i < index && other.handle === handle)) {
       return rc.rcSession(n, rc.TPM_RC_HANDLE);

@@ -9,6 +9,7 @@ import { NO_POLICY } from './manufacture.ts';
 import { be16, be32, marshal } from './marshal.ts';
 import { isGuardedPcr } from './pcr.ts';
 import * as rc from './rc.ts';
+import { isOtherKind } from './sessions.ts';
 import type { HierarchySecrets, NvIndex, Policy, TpmObject, TransientObject } from './state.ts';
 import { TpmsNvPublic } from './structures-attest.ts';
 
@@ -54,8 +55,8 @@ export function entityLoadStatus(tpm: TpmCursor, handle: number): number {
       return persistentStatus(tpm, handle);
     case c.TPM_HT_HMAC_SESSION:
     case c.TPM_HT_POLICY_SESSION: {
-      if (!tpm.state.ram.sessions.has(handle)) return rc.TPM_RC_REFERENCE_H0;
-      return 0;
+      if (isOtherKind(tpm, handle)) return rc.TPM_RC_HANDLE;
+      return tpm.state.ram.sessions.has(handle) ? 0 : rc.TPM_RC_REFERENCE_H0;
     }
     case c.TPM_HT_NV_INDEX:
       return nvStatus(tpm, handle);

@@ -67,6 +67,7 @@ function resetState(random: Drbg): ResetState {
     pcrCounter: 0,
     commandAuditDigest: EMPTY,
     savedSessions: ImmutableMap(),
+    savedSequences: ImmutableMap(),
     commitNonce: random.bytes(32),
     commitCounter: 0,
     commitArray: [],

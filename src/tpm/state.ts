@@ -176,7 +176,10 @@ export interface ResetState {
   readonly contextCounter: bigint;
   readonly pcrCounter: number;
   readonly commandAuditDigest: Uint8Array;
+  /** By the number that the session's handle carries. */
   readonly savedSessions: ImmutableMap<number, SavedSession>;
+  /** Sequences whose context was saved, by the number of the context. */
+  readonly savedSequences: ImmutableMap<string, SequenceObject>;
   readonly commitNonce: Uint8Array;
   readonly commitCounter: number;
   readonly commitArray: readonly number[];

@@ -165,7 +165,7 @@ export interface TpmtSymDef {
 export const SYM_NULL: TpmtSymDef = { algorithm: c.TPM_ALG_NULL, keyBits: 0, mode: 0 };
 
 const AES_KEY_BITS = oneOf(Uint16, [128, 256]);
-const SYM_MODES: readonly number[] = [
+export const SYM_MODES: readonly number[] = [
   c.TPM_ALG_CTR,
   c.TPM_ALG_OFB,
   c.TPM_ALG_CBC,

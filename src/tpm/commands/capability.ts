@@ -58,7 +58,8 @@ function handlesOf(tpm: TpmCursor, type: number): readonly number[] | null {
       // Loaded sessions of both kinds, under their own handles.
       return ascending(ram.sessions.keys());
     case c.TPM_HT_POLICY_SESSION:
-      return ascending(reset.savedSessions.keys());
+      // Saved sessions are listed as HMAC sessions: which kind they are is in their context.
+      return ascending(reset.savedSessions.keys()).map((slot) => c.HMAC_SESSION_FIRST + slot);
     case c.TPM_HT_PERMANENT:
       return PERMANENT;
     case c.TPM_HT_TRANSIENT:

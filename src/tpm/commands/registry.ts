@@ -3,6 +3,30 @@
 import { assert } from '../../base/assert.ts';
 import type { Command } from '../command.ts';
 import { getCapability, testParms } from './capability.ts';
+import { clockRateAdjust, clockSet, readClock } from './clock.ts';
+import { contextLoad, contextSave, evictControl, flushContext } from './context.ts';
+import { dictionaryAttackLockReset, dictionaryAttackParameters } from './da.ts';
+import {
+  changeEps,
+  changePps,
+  clear,
+  clearControl,
+  createPrimary,
+  hierarchyChangeAuth,
+  hierarchyControl,
+  setPrimaryPolicy,
+} from './hierarchy.ts';
+import {
+  activateCredential,
+  create,
+  createLoaded,
+  load,
+  loadExternal,
+  makeCredential,
+  objectChangeAuth,
+  readPublic,
+  unseal,
+} from './object.ts';
 import {
   pcrAllocate,
   pcrEvent,
@@ -13,6 +37,7 @@ import {
   pcrSetAuthValue,
 } from './pcr.ts';
 import { getRandom, stirRandom } from './random.ts';
+import { policyRestart, startAuthSession } from './session.ts';
 import { shutdown, startup } from './startup.ts';
 import { getTestResult, incrementalSelfTest, selfTest } from './testing.ts';
 
@@ -33,6 +58,34 @@ const ALL: readonly Command[] = [
   pcrReset,
   getCapability(() => SORTED),
   testParms,
+  startAuthSession,
+  policyRestart,
+  create,
+  load,
+  loadExternal,
+  readPublic,
+  activateCredential,
+  makeCredential,
+  unseal,
+  objectChangeAuth,
+  createLoaded,
+  createPrimary,
+  hierarchyControl,
+  setPrimaryPolicy,
+  changePps,
+  changeEps,
+  clear,
+  clearControl,
+  hierarchyChangeAuth,
+  dictionaryAttackLockReset,
+  dictionaryAttackParameters,
+  contextSave,
+  contextLoad,
+  flushContext,
+  evictControl,
+  readClock,
+  clockSet,
+  clockRateAdjust,
 ];
 
 const SORTED: readonly Command[] = ALL.toSorted((a, b) => a.code - b.code);
