@@ -11,6 +11,21 @@ interface Entry {
 
 export const COMMANDS: readonly Entry[] = [
   {
+    name: 'run',
+    summary: 'carry out scenarios and show a line for each step',
+    load: async () => (await import('./run.ts')).runCommand(),
+  },
+  {
+    name: 'test',
+    summary: 'run all scenarios of folders and say which expectations do not hold',
+    load: async () => (await import('./test.ts')).testCommand(),
+  },
+  {
+    name: 'diff',
+    summary: 'run two scenarios and show where they part',
+    load: async () => (await import('./diff.ts')).diffCommand(),
+  },
+  {
     name: 'lint',
     summary: 'check a policy or a scenario: the verdict of the kernel and every mistake with its place',
     load: async () => (await import('./lint.ts')).lintCommand(),

@@ -33,7 +33,7 @@ export interface Scenario {
   readonly title: string;
   readonly about: string | null;
   readonly kind: ScenarioHead['kind'];
-  readonly reference: ScenarioHead['reference'] | null;
+  readonly reference: NonNullable<ScenarioHead['reference']> | null;
   readonly machine: MachineConfig;
   readonly steps: readonly ScenarioStep[];
   readonly expect: FinalExpectation;

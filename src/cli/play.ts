@@ -1,0 +1,48 @@
+// Loads and runs a scenario file for the commands that do so; the machine's code is loaded here, once.
+
+import { toArray } from '../base/list.ts';
+import type { TraceEvent } from '../base/trace.ts';
+import '../crypto/auto.ts';
+import { Machine } from '../kernel/machine.ts';
+import type { Scenario } from '../scenario/loader.ts';
+import { banksOf, pcrValue, type ScenarioMachine } from '../scenario/observe.ts';
+import type { RunReport } from '../scenario/result.ts';
+import { type Boot, type RunOptions, runScenario } from '../scenario/runner.ts';
+import { renderDiagnostics } from './frame.ts';
+import { loadScenarioFile, scenarioFileOptions } from './scenario-file.ts';
+import { type Colors, CommandError, EXIT, say } from './terminal.ts';
+
+export const boot: Boot = (config) => Machine.boot(config);
+
+export interface Played {
+  readonly report: RunReport;
+  readonly machine: ScenarioMachine;
+  readonly events: readonly TraceEvent[];
+}
+
+export function play(scenario: Scenario, options: RunOptions = {}): Played {
+  const { readFile } = scenarioFileOptions(scenario.file);
+  const own = readFile === undefined ? options : { readFile, ...options };
+  const { report, machine } = runScenario(scenario, boot, own);
+  return { report, machine, events: toArray(machine.trace.state.events) };
+}
+
+/** The scenario of a file; mistakes are printed and end the command with exit code 3. */
+export function requireScenario(file: string, colors: Colors): Scenario {
+  const loaded = loadScenarioFile(file);
+  if (loaded.ok) return loaded.scenario;
+  say(renderDiagnostics(file, loaded.text, loaded.diagnostics, colors));
+  throw new CommandError(EXIT.invalid, `${file}: nothing was run`);
+}
+
+/** All registers at the end of a run: `sha256:10` -> hex. */
+export function registersOf(machine: ScenarioMachine): { readonly [register: string]: string } {
+  const out: Record<string, string> = {};
+  for (const bank of banksOf(machine)) {
+    for (let pcr = 0; pcr < 24; pcr++) {
+      const value = pcrValue(machine, bank, pcr);
+      if (value !== undefined) out[`${bank}:${pcr}`] = value;
+    }
+  }
+  return out;
+}
