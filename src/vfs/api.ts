@@ -36,6 +36,8 @@ export interface PseudoNode {
   read?(task: VfsTask, file: FileId): Result<Uint8Array>;
   /** One write(2); value = bytes that write(2) returns. */
   write?(task: VfsTask, file: FileId, data: Uint8Array, offset: number): Result<number>;
+  /** The handler never moves the offset: each write(2) of an open instance arrives where the one before did. */
+  readonly keepsOffset?: boolean;
   release?(task: VfsTask, file: FileId): void;
   /** Where a symbolic link points, decided at each walk: a text, or a place (a magic link such as /proc/self/fd/3). */
   link?(task: VfsTask): Result<string | PathRef>;
@@ -58,6 +60,8 @@ export interface VfsEnv {
   readonly mountInUse?: (mount: number) => boolean;
   /** Checks a built-in fs-verity signature over the formatted digest (struct fsverity_formatted_digest). */
   readonly veritySignature?: (formatted: Uint8Array, signature: Uint8Array) => Err;
+  /** /proc/sys/fs/verity/require_signatures. */
+  readonly verityRequireSignatures?: () => boolean;
   /** Bytes that a block device without a file system of the simulation gives when it is read. */
   readonly deviceContent?: (device: string) => Uint8Array | undefined;
 }
@@ -87,6 +91,8 @@ export interface SuperblockOptions {
   readonly userNs?: number;
   readonly unverifiable?: boolean;
   readonly untrustedMounter?: boolean;
+  /** Made with the verity feature; default: what the type has. */
+  readonly fsVerity?: boolean;
 }
 
 export interface MountRequest {

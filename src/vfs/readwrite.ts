@@ -144,7 +144,8 @@ function writeNode(
   if (node.write === undefined) return core.refused('EINVAL', 'vfs.unsupported');
   const at = offset ?? file.pos;
   const wrote = node.write(task, file.id, data, at);
-  if (wrote.ok && offset === null && wrote.value > 0 && core.state.files.has(file.id))
+  const moves = offset === null && node.keepsOffset !== true;
+  if (wrote.ok && moves && wrote.value > 0 && core.state.files.has(file.id))
     core.setFile({ ...core.file(file.id), pos: at + wrote.value });
   return wrote;
 }
