@@ -1,0 +1,140 @@
+// The digest of a file's content, fs-verity digest included, and the cookie by which a later change is noticed. Digests of
+// contents are remembered by the identity of the bytes; a content known by its digests only is hashed by looking them up.
+
+import { EMPTY } from '../base/bytes.ts';
+import type { Err } from '../base/errno.ts';
+import { AUDIT_INTEGRITY_DATA } from '../integrity/audit.ts';
+import {
+  contentHash,
+  cryptoHasAlg,
+  fileContentHash,
+  type HashAlgoName,
+  hashDigestSize,
+} from '../integrity/hash-info.ts';
+import type { VfsApi } from '../vfs/api.ts';
+import { O_DIRECT } from '../vfs/constants.ts';
+import type { Inode, OpenFile, VfsTask } from '../vfs/types.ts';
+import { IMA_COLLECTED, IMA_VERITY_REQUIRED } from './constants.ts';
+import { auditMessage, byteText, type ImaCursor } from './cursor.ts';
+import { iintStep } from './iint.ts';
+import { R } from './reasons.ts';
+import type { FileHash, Iint } from './types.ts';
+
+export interface HashOutcome {
+  readonly err: Err;
+  /** With an error the digest is zero. */
+  readonly hash: FileHash;
+}
+
+const zeroHash = (alg: string): FileHash => ({
+  alg,
+  digest: new Uint8Array(hashDigestSize(alg as HashAlgoName)),
+});
+
+/** @kernel security/integrity/ima/ima_crypto.c ima_calc_file_hash() */
+export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashOutcome {
+  const { vfs, profile } = ima.env;
+  if ((file.flags & O_DIRECT) !== 0) return { err: 'EINVAL', hash: zeroHash(ima.state.hashAlgo) };
+  if (!cryptoHasAlg(profile, alg)) return { err: 'ENOENT', hash: zeroHash(alg) };
+  const inode = vfs.inode(file.inode);
+  if (inode.pseudo !== null) {
+    // Pseudo files give less than their size says: an unexpected end, unless the size is 0.
+    if (inode.size > 0) return { err: 'EINVAL', hash: zeroHash(alg) };
+    return { err: 0, hash: { alg, digest: contentHash(alg, EMPTY) } };
+  }
+  const digest = fileContentHash(alg, vfs.contentOf(file.inode));
+  return digest === null ? { err: 'EIO', hash: zeroHash(alg) } : { err: 0, hash: { alg, digest } };
+}
+
+/**
+ * STATX_CHANGE_COOKIE: i_version where the file system counts; on an overlay that of the inode with the metadata.
+ * @kernel fs/stat.c vfs_getattr_nosec()
+ */
+export function changeCookie(vfs: VfsApi, inode: Inode): number | null {
+  if (vfs.superblock(inode.sb).iVersion) return inode.iVersion;
+  return inode.realMeta === null ? null : changeCookie(vfs, vfs.inode(inode.realMeta));
+}
+
+/** Digest of what is in memory instead of the file: a module, a policy, a kernel image. */
+function calcBufferHash(ima: ImaCursor, file: OpenFile, buf: Uint8Array, alg: string): HashOutcome {
+  if (!cryptoHasAlg(ima.env.profile, alg)) return { err: 'ENOENT', hash: zeroHash(alg) };
+  const inode = ima.env.vfs.inode(file.inode);
+  const content = inode.pseudo === null ? ima.env.vfs.contentOf(file.inode) : null;
+  if (content?.kind === 'opaque') {
+    const digest = fileContentHash(alg, content);
+    return digest === null ? { err: 'EIO', hash: zeroHash(alg) } : { err: 0, hash: { alg, digest } };
+  }
+  return { err: 0, hash: { alg, digest: contentHash(alg, buf) } };
+}
+
+export interface Collected {
+  readonly err: Err;
+  readonly iint: Iint;
+}
+
+/**
+ * Collects the digest unless one was collected before, whatever its algorithm was. EBADF and EINVAL keep a zero digest
+ * that will be measured; other errors abort.
+ * @kernel security/integrity/ima/ima_api.c ima_collect_measurement()
+ */
+export function collectMeasurement(
+  ima: ImaCursor,
+  task: VfsTask,
+  file: OpenFile,
+  iint: Iint,
+  buf: Uint8Array | null,
+  alg: string,
+): Collected {
+  const { vfs, trace } = ima.env;
+  if ((iint.flags & IMA_COLLECTED) !== 0) {
+    trace.emit('ima.collect', { alg: iint.hash?.alg ?? '' }, R['ima.collected_before']);
+    return { err: 0, iint };
+  }
+  const inode = vfs.inode(file.inode);
+  const version = changeCookie(vfs, inode) ?? 0;
+  let outcome: HashOutcome;
+  let cause = 'failed';
+  if ((iint.flags & IMA_VERITY_REQUIRED) !== 0) {
+    const { verity } = inode;
+    outcome =
+      verity === null
+        ? { err: 'ENODATA', hash: zeroHash(alg) }
+        : { err: 0, hash: { alg: verity.alg, digest: verity.digest } };
+    if (verity === null) cause = 'no-verity-digest';
+  } else if (buf !== null) outcome = calcBufferHash(ima, file, buf, alg);
+  else outcome = calcFileHash(ima, file, alg);
+  const { err, hash } = outcome;
+  let after = iint;
+  if (err === 0 || err === 'EBADF' || err === 'EINVAL') {
+    const real = inode.realData === null ? null : vfs.inode(inode.realData);
+    after = { ...iint, hash, version };
+    if (real !== null) after = { ...after, realIno: real.ino, realDev: vfs.superblock(real.sb).dev };
+    if (err === 0) after = iintStep(after, 'COLLECTED');
+  }
+  trace.emit('ima.collect', { alg: hash.alg, version, err }, reasonOf(err));
+  if (err !== 0) auditFailure(ima, task, file, inode, cause);
+  return { err, iint: after };
+}
+
+function reasonOf(err: Err): string {
+  if (err === 0) return R['ima.collected'];
+  return err === 'EINVAL' || err === 'EBADF' ? R['ima.collect_zero'] : R['ima.collect_failed'];
+}
+
+function auditFailure(ima: ImaCursor, task: VfsTask, file: OpenFile, inode: Inode, cause: string): void {
+  auditMessage(ima, task, {
+    type: AUDIT_INTEGRITY_DATA,
+    op: 'collect_data',
+    cause: (file.flags & O_DIRECT) !== 0 ? 'failed(directio)' : cause,
+    name: byteText(ima.env.vfs.dentry(file.path.dentry).name),
+    inode,
+    failed: true,
+  });
+}
+
+/** Whether the inode below an overlay is another one, or changed, since the digest was collected. */
+export function realInodeChanged(vfs: VfsApi, iint: Iint, real: Inode): boolean {
+  const sb = vfs.superblock(real.sb);
+  if (!sb.iVersion) return true;
+  return sb.dev !== iint.realDev || real.ino !== iint.realIno || real.iVersion !== iint.version;
+}
