@@ -1,24 +1,24 @@
 // fs-verity: the file digest (hash of the descriptor over a Merkle tree), enabling it on a file and reading it back. A file
 // with fs-verity never changes again. The tree itself is not kept: nothing below the file system changes file contents here.
 
-import { concat, EMPTY } from '../base/bytes.ts';
+import { EMPTY } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
-import { type Err, type Errno, fail, ok, type Result } from '../base/errno.ts';
+import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import { crypto, digestSize } from '../crypto/provider.ts';
-import type { SystemKeys } from '../crypto/system-keys.ts';
-import { MAY_WRITE, S_IFDIR, S_IFMT, S_IFREG } from './constants.ts';
+import { MAY_WRITE } from './constants.ts';
 import type { Core } from './core.ts';
+import { I_VERITY_INFO } from './inode.ts';
 import { buildMerkleTree, hashesPerBlock, type MerkleShape, paddedSalt } from './merkle.ts';
-import { inodePermission, mntWantWrite } from './perm.ts';
+import { inodePermission, isDir, isReg, mntWantWrite } from './perm.ts';
 import {
   type FileId,
+  FMODE_PATH,
   FMODE_READ,
   type Inode,
   type InodeKey,
   type VerityInfo,
   type VfsTask,
 } from './types.ts';
-import { VERITY_REASON } from './verity-reasons.ts';
 
 export type FsVerityAlg = 'sha256' | 'sha512';
 
@@ -99,15 +99,6 @@ export function fsVerityFormattedDigest(alg: FsVerityAlg, digest: Uint8Array): U
   return w.u16(fsVerityAlgNumber(alg)).u16(digest.length).bytes(digest).finish();
 }
 
-/** What fs-verity asks of the kernel beside the file system. */
-export interface FsVerityEnv {
-  readonly keys: SystemKeys;
-  /** Whether the .fs-verity keyring holds no key: signatures are then refused without being parsed. */
-  keyringEmpty(): boolean;
-  /** /proc/sys/fs/verity/require_signatures. */
-  requireSignatures(): boolean;
-}
-
 export interface FsVerityEnable {
   /** FS_VERITY_HASH_ALG_*. */
   readonly algorithm: number;
@@ -116,46 +107,53 @@ export interface FsVerityEnable {
   readonly signature: Uint8Array;
 }
 
-type Reason = keyof typeof VERITY_REASON;
-
-function refuse(core: Core, errno: Errno, reason: Reason, inode: InodeKey | null): Errno {
-  core.env.trace.emit('vfs.verity', { errno, inode }, VERITY_REASON[reason]);
-  return errno;
-}
-
 /**
  * Checks a built-in signature against the .fs-verity keyring; a good one is told to the LSMs. Unsigned files pass unless
  * the sysctl asks for signatures.
+ *
  * @kernel fs/verity/signature.c fsverity_verify_signature()
  */
-export function fsVerityVerifySignature(core: Core, env: FsVerityEnv, key: InodeKey, info: VerityInfo): Err {
-  const { signature } = info;
-  if (signature === null || signature.length === 0)
-    return env.requireSignatures() ? refuse(core, 'EPERM', 'vfs.verity_unsigned', key) : 0;
-  if (env.keyringEmpty()) return refuse(core, 'ENOKEY', 'vfs.verity_no_keys', key);
-  const detached = fsVerityFormattedDigest(info.alg, info.digest);
-  const verdict = env.keys.verifyPkcs7(signature, { keyring: 'fs-verity', detached });
-  if (!verdict.ok) return refuse(core, verdict.errno, 'vfs.verity_signature', key);
+function verifySignature(core: Core, key: InodeKey, info: VerityInfo): Err {
+  const { signature, alg, digest } = info;
+  if (signature === null)
+    return core.env.verityRequireSignatures?.() ? core.refuse('EPERM', 'vfs.verity_unsigned') : 0;
+  const err = core.env.veritySignature?.(fsVerityFormattedDigest(alg, digest), signature) ?? 'ENOKEY';
+  if (err !== 0) return core.refuse(err, 'vfs.verity_signature');
   core.env.hooks.inodeSetIntegrity(key, true);
   return 0;
 }
 
+/**
+ * The first open since the inode was loaded reads the descriptor, and checks its signature anew.
+ *
+ * @kernel fs/verity/open.c fsverity_file_open()
+ */
+export function verityFileOpen(core: Core, opened: InodeKey, writes: boolean): Err {
+  // An overlay opens the layer's own file as well, which is what has fs-verity.
+  const key = core.inode(opened).realData ?? opened;
+  const inode = core.state.inodes.get(key);
+  if (inode === undefined || inode.verity === null) return 0;
+  if (writes) return core.refuse('EPERM', 'vfs.verity');
+  if ((inode.flags & I_VERITY_INFO) !== 0) return 0;
+  const err = verifySignature(core, key, inode.verity);
+  if (err === 0) core.setInode({ ...core.inode(key), flags: core.inode(key).flags | I_VERITY_INFO });
+  return err;
+}
+
 /** Which file systems answer the ioctls at all, and which of them were made with the feature. */
 function supported(core: Core, inode: Inode): Err {
-  const sb = core.superblock(inode.sb);
-  const type = inode.mode & S_IFMT;
-  if (sb.type !== 'ext4' || (type !== S_IFREG && type !== S_IFDIR))
-    return refuse(core, 'ENOTTY', 'vfs.verity_no_ioctl', inode.key);
-  return 0;
+  if (!core.fs(inode.sb).verity || !(isReg(inode) || isDir(inode)))
+    return core.refuse('ENOTTY', 'vfs.verity_no_ioctl');
+  return core.superblock(inode.sb).fsVerity ? 0 : core.refuse('EOPNOTSUPP', 'vfs.verity_no_feature');
 }
 
 /** Arguments alone. @kernel fs/verity/enable.c fsverity_ioctl_enable() */
 function badArguments(core: Core, arg: FsVerityEnable): Err {
   const { blockSize, salt, signature } = arg;
   if (blockSize <= 0 || (blockSize & (blockSize - 1)) !== 0)
-    return refuse(core, 'EINVAL', 'vfs.verity_block_size', null);
+    return core.refuse('EINVAL', 'vfs.verity_block_size');
   const long = salt.length > MAX_SALT || signature.length > MAX_SIGNATURE;
-  return long ? refuse(core, 'EMSGSIZE', 'vfs.verity_too_long', null) : 0;
+  return long ? core.refuse('EMSGSIZE', 'vfs.verity_too_long') : 0;
 }
 
 /** The file and its descriptor: only a regular file that the caller may write, opened for reading only. */
@@ -163,24 +161,24 @@ function badFile(core: Core, task: VfsTask, id: FileId): Err {
   const file = core.file(id);
   const inode = core.inode(file.inode);
   const denied = inodePermission(core, task, inode, MAY_WRITE);
-  if (denied !== 0) return refuse(core, denied, 'vfs.verity_not_writable', inode.key);
-  if ((file.fmode & FMODE_READ) === 0) return refuse(core, 'EBADF', 'vfs.verity_not_readable', inode.key);
-  if (inode.appendOnly) return refuse(core, 'EPERM', 'vfs.verity_append_only', inode.key);
-  if ((inode.mode & S_IFMT) === S_IFDIR) return refuse(core, 'EISDIR', 'vfs.verity_not_regular', inode.key);
+  if (denied !== 0) return denied;
+  if ((file.fmode & FMODE_READ) === 0) return core.refuse('EBADF', 'vfs.verity_not_readable');
+  if (inode.appendOnly) return core.refuse('EPERM', 'vfs.verity_append_only');
+  if (isDir(inode)) return core.refuse('EISDIR', 'vfs.verity_not_regular');
   const readonly = mntWantWrite(core, core.mountOf(file.path.mount));
-  if (readonly !== 0) return refuse(core, readonly, 'vfs.verity_read_only', inode.key);
-  if (inode.iWritecount > 0) return refuse(core, 'ETXTBSY', 'vfs.verity_busy', inode.key);
+  if (readonly !== 0) return readonly;
+  if (inode.iWritecount > 0) return core.refuse('ETXTBSY', 'vfs.verity_busy');
   return 0;
 }
 
 const PAGE_SHIFT = 12;
 
 /** Algorithm and block size; the largest block is the page (and the file system's block). */
-function paramsOf(core: Core, arg: FsVerityEnable, inode: InodeKey): Result<FsVerityParams> {
+function paramsOf(core: Core, arg: FsVerityEnable): Result<FsVerityParams> {
   const alg = ALGS[arg.algorithm];
-  if (alg === undefined) return fail(refuse(core, 'EINVAL', 'vfs.verity_algorithm', inode));
+  if (alg === undefined) return fail(core.refuse('EINVAL', 'vfs.verity_algorithm'));
   const log = Math.log2(arg.blockSize);
-  if (log < 10 || log > PAGE_SHIFT) return fail(refuse(core, 'EINVAL', 'vfs.verity_block_size', inode));
+  if (log < 10 || log > PAGE_SHIFT) return fail(core.refuse('EINVAL', 'vfs.verity_block_size'));
   return ok({ alg, blockSize: arg.blockSize, salt: arg.salt });
 }
 
@@ -188,47 +186,37 @@ function paramsOf(core: Core, arg: FsVerityEnable, inode: InodeKey): Result<FsVe
  * FS_IOC_ENABLE_VERITY.
  * @kernel fs/verity/enable.c fsverity_ioctl_enable(), enable_verity(); fs/ext4/ioctl.c __ext4_ioctl()
  */
-export function verityEnable(
-  core: Core,
-  env: FsVerityEnv,
-  task: VfsTask,
-  file: FileId,
-  arg: FsVerityEnable,
-): Err {
-  const { inode: key } = core.file(file);
+export function verityEnable(core: Core, task: VfsTask, file: FileId, arg: FsVerityEnable): Err {
+  const { inode: key, fmode } = core.file(file);
+  if ((fmode & FMODE_PATH) !== 0) return core.refuse('EBADF', 'vfs.bad_mode');
   const first = supported(core, core.inode(key)) || badArguments(core, arg) || badFile(core, task, file);
   if (first !== 0) return first;
-  const params = paramsOf(core, arg, key);
+  const params = paramsOf(core, arg);
   if (!params.ok) return params.errno;
   const inode = core.inode(key);
-  if (inode.verity !== null) return refuse(core, 'EEXIST', 'vfs.verity_enabled_before', key);
-  if (inode.content?.kind !== 'bytes') return refuse(core, 'EIO', 'vfs.verity_opaque', key);
+  if (inode.verity !== null) return core.refuse('EEXIST', 'vfs.verity_enabled_before');
+  if (inode.content?.kind !== 'bytes') return core.refuse('EIO', 'vfs.verity_opaque');
   const { alg, blockSize } = params.value;
   const digest = fsVerityDigest(inode.content.bytes, params.value);
   const signature = arg.signature.length === 0 ? null : arg.signature;
   const verity: VerityInfo = { alg, blockSize, digest, signature };
-  const verdict = fsVerityVerifySignature(core, env, key, verity);
+  const verdict = verifySignature(core, key, verity);
   if (verdict !== 0) return verdict;
-  core.setInode({ ...core.inode(key), verity });
-  core.env.trace.emit('vfs.verity_enable', { inode: key, alg, digest: Array.from(digest, hex).join('') });
+  const now = core.inode(key);
+  core.setInode({ ...now, verity, flags: now.flags | I_VERITY_INFO });
   return 0;
 }
-
-const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
 
 /** FS_IOC_MEASURE_VERITY. @kernel fs/verity/measure.c fsverity_ioctl_measure() */
 export function verityMeasure(
   core: Core,
   file: FileId,
 ): Result<{ readonly algorithm: number; readonly digest: Uint8Array }> {
-  const inode = core.inode(core.file(file).inode);
+  const { inode: key, fmode } = core.file(file);
+  if ((fmode & FMODE_PATH) !== 0) return core.refused('EBADF', 'vfs.bad_mode');
+  const inode = core.inode(key);
   const can = supported(core, inode);
   if (can !== 0) return fail(can);
-  if (inode.verity === null) return fail(refuse(core, 'ENODATA', 'vfs.verity_none', inode.key));
+  if (inode.verity === null) return core.refused('ENODATA', 'vfs.verity_none');
   return ok({ algorithm: fsVerityAlgNumber(inode.verity.alg), digest: inode.verity.digest });
-}
-
-/** The signature's content and a file's digest in one piece, for tools that sign. */
-export function fsVerityToSign(data: Uint8Array, params: FsVerityParams = FS_VERITY_DEFAULT): Uint8Array {
-  return concat(fsVerityFormattedDigest(params.alg, fsVerityDigest(data, params)));
 }

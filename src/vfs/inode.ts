@@ -8,12 +8,14 @@ import type { Timespec } from '../base/clock.ts';
 import { F_SEAL_SEAL, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './constants.ts';
 import { contentLength, NO_CONTENT } from './content.ts';
 import type { Core } from './core.ts';
-import type { Content, FsOptions, Inode, InodeKey, SbId, Xattr } from './types.ts';
+import type { Content, FsOptions, Inode, InodeKey, LayerStack, SbId, Xattr } from './types.ts';
 
 /** Made by O_TMPFILE without O_EXCL: linkat may give it a name. */
 export const I_LINKABLE = 1;
 /** A directory that rmdir took: nothing can be created in it. */
 export const S_DEAD = 2;
+/** The fs-verity descriptor was read, and its signature checked, since the inode was loaded. */
+export const I_VERITY_INFO = 0x100;
 
 /** A removed directory whose number went back; its record stays for tasks that stand in it. */
 const I_FREED = 4;
@@ -39,6 +41,7 @@ export interface NewInode {
   readonly flags?: number;
   readonly realData?: InodeKey | null;
   readonly realMeta?: InodeKey | null;
+  readonly layers?: LayerStack;
 }
 
 /**
@@ -138,6 +141,7 @@ export function newInode(core: Core, sbId: SbId, node: NewInode): Inode {
     dirtied: core.env.clock.state.uptimeUs,
     realData: node.realData ?? null,
     realMeta: node.realMeta ?? null,
+    layers: node.layers ?? null,
   };
   core.setInode(inode);
   return inode;
@@ -218,11 +222,40 @@ export function iputFinal(core: Core, key: InodeKey): void {
   if (inode === undefined || inode.nlink > 0 || inode.openCount > 0 || (inode.flags & I_FREED) !== 0) return;
   core.env.hooks.inodeFree(key);
   freeIno(core, inode);
+  releaseReal(core, inode);
   if (inode.children !== null) {
     core.setInode({ ...core.inode(key), flags: inode.flags | I_FREED });
     return;
   }
   core.state = { ...core.state, inodes: core.state.inodes.delete(key) };
+}
+
+/** What an inode has only while it is in memory goes: security state, and the verity info. */
+export function forget(core: Core, key: InodeKey): void {
+  core.env.hooks.inodeFree(key);
+  const inode = core.state.inodes.get(key);
+  if (inode !== undefined && (inode.flags & I_VERITY_INFO) !== 0)
+    core.setInode({ ...inode, flags: inode.flags & ~I_VERITY_INFO });
+}
+
+/** Keeps a layer's inode in memory for an inode of an overlay. */
+export function holdInode(core: Core, key: InodeKey): void {
+  const inode = core.inode(key);
+  core.setInode({ ...inode, openCount: inode.openCount + 1 });
+}
+
+/** The inverse of `holdInode`. */
+export function releaseInode(core: Core, key: InodeKey): void {
+  const inode = core.state.inodes.get(key);
+  if (inode === undefined) return;
+  core.setInode({ ...inode, openCount: inode.openCount - 1 });
+  iputFinal(core, key);
+}
+
+/** An inode of an overlay lets go of the layers' inodes below it. */
+export function releaseReal(core: Core, inode: Inode): void {
+  if (inode.realMeta !== null) releaseInode(core, inode.realMeta);
+  if (inode.realData !== null) releaseInode(core, inode.realData);
 }
 
 /** Whether writeback still has to store an inode. */
@@ -242,7 +275,7 @@ export function dropCaches(core: Core): void {
     if (inode === undefined || inode.openCount > 0 || !core.fs(inode.sb).evictable || isDirty(core, inode))
       continue;
     if (core.superblock(inode.sb).mounted === 0) continue;
-    core.env.hooks.inodeFree(key);
+    forget(core, key);
     if (core.fs(inode.sb).inodeNumbers === 'iunique') core.setInode({ ...core.inode(key), ino: 0 });
   }
 }

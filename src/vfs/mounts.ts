@@ -11,7 +11,7 @@ import type { Core } from './core.ts';
 import { hashChild, mountKey, newDentry } from './dcache.ts';
 import { blockDevice, makedev } from './device.ts';
 import { behaviourOf, typeNamed } from './filesystems.ts';
-import { newInode } from './inode.ts';
+import { forget, newInode } from './inode.ts';
 import { type FsParameters, parseParameters } from './mount-options.ts';
 import { pathLookup } from './namei.ts';
 import { capable, isDir, nsCapable } from './perm.ts';
@@ -61,6 +61,7 @@ export function createSuperblock(core: Core, options: SuperblockOptions): SbId {
     mounted: 0,
     options: fs.fixedOwner ? { uid: 0, gid: 0, fmask: 0o022, dmask: 0o022, quiet: false } : null,
     initramfs: false,
+    fsVerity: options.fsVerity ?? fs.verity,
     overlay: null,
   };
   core.setSuperblock(sb);
@@ -461,7 +462,7 @@ function isLayer(core: Core, id: MountId): boolean {
 function shutDown(core: Core, id: SbId): void {
   const sb = core.superblock(id);
   const keys = [...core.state.inodes.values()].filter((i) => i.sb === id).map((i) => i.key);
-  for (const key of keys.sort((a, b) => a - b)) core.env.hooks.inodeFree(key);
+  for (const key of keys.sort((a, b) => a - b)) forget(core, key);
   if (SINGLE.includes(sb.type) || sb.type === 'rootfs') return;
   const keeps = sb.device !== null;
   const iunique = core.fs(id).inodeNumbers === 'iunique';

@@ -41,8 +41,10 @@ import type { Core } from './core.ts';
 import { makeNode, mayCreate } from './create.ts';
 import { dput, newDentry, tooLong } from './dcache.ts';
 import { openDevice } from './device.ts';
+import { verityFileOpen } from './fsverity.ts';
 import { I_LINKABLE, iputFinal, S_DEAD } from './inode.ts';
-import { down, lookupChild, openFollow, openWalk, type Parent, pathLookup } from './namei.ts';
+import { down, openFollow, openWalk, type Parent, pathLookup } from './namei.ts';
+import { lookupChild } from './overlay.ts';
 import { inodePermission, isDir, isReg, mntWantWrite, ownerOrCapable, pathNoexec } from './perm.ts';
 import type { Dentry, FileId, Inode, OpenFile, PathRef, VfsTask } from './types.ts';
 import { FMODE_CREATED, FMODE_EXEC, FMODE_PATH, FMODE_READ, FMODE_WRITE, FMODE_WRITER } from './types.ts';
@@ -335,7 +337,8 @@ export function count(core: Core, inode: Inode, fmode: number, by: 1 | -1): void
 /** The file_operations' own open: fs-verity, pseudo files, devices. */
 function fileOwnOpen(core: Core, task: VfsTask, file: OpenFile, flags: number): Err {
   const inode = core.inode(file.inode);
-  if (inode.verity !== null && (file.fmode & FMODE_WRITE) !== 0) return core.refuse('EPERM', 'vfs.verity');
+  const verity = verityFileOpen(core, file.inode, (file.fmode & FMODE_WRITE) !== 0);
+  if (verity !== 0) return verity;
   if (inode.pseudo !== null) return core.env.pseudo.find(inode.pseudo)?.open?.(task, file.id, flags) ?? 0;
   const type = inode.mode & S_IFMT;
   if (type === S_IFSOCK) return core.refuse('ENXIO', 'vfs.no_device');

@@ -81,11 +81,63 @@ export const VFS_REASONS = defineReasons({
     text: 'fs-verity keeps the file from changing',
     source: 'fs/verity/open.c fsverity_file_open()',
   },
-  'vfs.verity_signature': {
-    text: 'the built-in fs-verity signature was not accepted',
+  'vfs.pipe': { text: 'the other end of the pipe is not open', source: 'fs/pipe.c fifo_open()' },
+  'vfs.verity_no_ioctl': {
+    text: 'the file system has no fs-verity',
+    source: 'fs/ioctl.c vfs_ioctl()',
+  },
+  'vfs.verity_no_feature': {
+    text: 'the file system was made without the verity feature',
+    source: 'fs/ext4/ioctl.c __ext4_ioctl()',
+  },
+  'vfs.verity_block_size': {
+    text: 'the block size of the tree must be a power of two between 1024 and the page size',
+    source: 'fs/verity/open.c fsverity_init_merkle_tree_params()',
+  },
+  'vfs.verity_too_long': {
+    text: 'the salt or the signature is too long',
+    source: 'fs/verity/enable.c fsverity_ioctl_enable()',
+  },
+  'vfs.verity_not_readable': {
+    text: 'the descriptor must be open for reading only',
+    source: 'fs/verity/enable.c fsverity_ioctl_enable()',
+  },
+  'vfs.verity_append_only': {
+    text: 'the file is append-only',
+    source: 'fs/verity/enable.c fsverity_ioctl_enable()',
+  },
+  'vfs.verity_not_regular': {
+    text: 'it is no regular file',
+    source: 'fs/verity/enable.c fsverity_ioctl_enable()',
+  },
+  'vfs.verity_busy': {
+    text: 'somebody has the file open for writing',
+    source: 'fs/verity/enable.c fsverity_ioctl_enable()',
+  },
+  'vfs.verity_algorithm': {
+    text: 'the hash algorithm is neither sha256 nor sha512',
+    source: 'fs/verity/hash_algs.c fsverity_get_hash_alg()',
+  },
+  'vfs.verity_enabled_before': {
+    text: 'fs-verity is enabled on the file already',
+    source: 'fs/verity/enable.c enable_verity()',
+  },
+  'vfs.verity_opaque': {
+    text: 'the content is known by its length and digests only, a tree cannot be built',
+    source: 'a limit of the simulation',
+  },
+  'vfs.verity_unsigned': {
+    text: 'require_signatures is on and the file has no built-in signature',
     source: 'fs/verity/signature.c fsverity_verify_signature()',
   },
-  'vfs.pipe': { text: 'the other end of the pipe is not open', source: 'fs/pipe.c fifo_open()' },
+  'vfs.verity_signature': {
+    text: 'no key of the .fs-verity keyring accepts the signature',
+    source: 'fs/verity/signature.c fsverity_verify_signature()',
+  },
+  'vfs.verity_none': {
+    text: 'the file has no fs-verity',
+    source: 'fs/verity/measure.c fsverity_ioctl_measure()',
+  },
 });
 
 export type VfsReason = keyof typeof VFS_REASONS;

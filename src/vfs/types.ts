@@ -72,6 +72,8 @@ export interface Superblock {
   readonly mounted: number;
   /** Mount options the file system keeps (vfat: uid, gid, masks). */
   readonly options: FsOptions | null;
+  /** fs-verity can be enabled on its files (ext4's `verity` feature). */
+  readonly fsVerity: boolean;
   /** Set by hooks (IPE's boot_verified). */
   readonly initramfs: boolean;
   /** overlay only: the layers' roots. */
@@ -102,6 +104,19 @@ export interface OverlayLayers {
   readonly lowers: readonly PathRef[];
   readonly work: PathRef | null;
   readonly metacopy: boolean;
+  /** The mounter's credentials: what happens in the layers is done with them. */
+  readonly cred: Cred;
+  /** The whiteout in the work directory that others are linked to. */
+  readonly whiteout: DentryId | null;
+  /** Counter behind the names of temporary entries (`#1`, `#2` ...). */
+  readonly tempId: number;
+}
+
+/** Where the inode of an overlay lies in its layers. */
+export interface LayerStack {
+  readonly upper: DentryId | null;
+  /** Lower directories that are merged, or the one lower file; `layer` is an index of OverlayLayers.lowers. */
+  readonly lowers: readonly { readonly layer: number; readonly dentry: DentryId }[];
 }
 
 export interface Mount {
@@ -191,7 +206,7 @@ export interface Inode {
   readonly iWritecount: number;
   /** Files open read-only (i_readcount). */
   readonly iReadcount: number;
-  /** Open files, O_PATH ones included. */
+  /** Who holds the inode in memory: open files (O_PATH ones included) and inodes of overlays above it. */
   readonly openCount: number;
   /** VM_SHARED mappings that are or may become writable (i_mmap_writable). */
   readonly mmapWritable: number;
@@ -202,6 +217,7 @@ export interface Inode {
   /** overlay: the inode below that holds the data, and the one that holds the metadata. */
   readonly realData: InodeKey | null;
   readonly realMeta: InodeKey | null;
+  readonly layers: LayerStack | null;
 }
 
 /** fmode bits of struct file that the hooks look at. */
@@ -228,8 +244,8 @@ export interface OpenFile {
   readonly priv: string | null;
   /** Pseudo file: what this open instance reads, made at its first read. */
   readonly seq: Uint8Array | null;
-  /** overlay: the inode of the layer that this open counts on as well. */
-  readonly real: InodeKey | null;
+  /** overlay: the open file of the layer behind this one (backing file). */
+  readonly real: FileId | null;
 }
 
 export interface Mapping {

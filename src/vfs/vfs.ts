@@ -20,6 +20,7 @@ import { NO_CONTENT } from './content.ts';
 import { Core } from './core.ts';
 import * as create from './create.ts';
 import { dPath } from './dcache.ts';
+import { verityEnable, verityMeasure } from './fsverity.ts';
 import { dropCaches } from './inode.ts';
 import * as links from './links.ts';
 import * as memfd from './memfd.ts';
@@ -49,7 +50,6 @@ import type {
   VfsTask,
 } from './types.ts';
 import { FMODE_PATH, FMODE_WRITE } from './types.ts';
-import * as verity from './verity.ts';
 import * as xattr from './xattr.ts';
 import { findXattr } from './xattr-store.ts';
 
@@ -259,11 +259,11 @@ export class Vfs extends Core implements VfsApi {
       readonly signature: Uint8Array;
     },
   ): Err {
-    return this.finish('vfs.verity_enable', verity.enable(this, task, file, options), { file });
+    return this.finish('vfs.verity_enable', verityEnable(this, task, file, options), { file });
   }
 
   verityMeasure(file: FileId): Result<{ readonly algorithm: number; readonly digest: Uint8Array }> {
-    return this.#result('vfs.verity_measure', verity.measure(this, file), { file });
+    return this.#result('vfs.verity_measure', verityMeasure(this, file), { file });
   }
 
   dropCaches(): void {
