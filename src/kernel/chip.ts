@@ -1,27 +1,33 @@
 // The TPM as the kernel's driver sees it, bound when it is first needed. What the driver found is kept in the kernel's state,
 // so a fork or a machine from JSON goes on without asking the device again.
 
+import { assert } from '../base/assert.ts';
 import type { HashName } from '../crypto/provider.ts';
 import type { BankDigest, TpmChip } from '../tpm/chip.ts';
 import { TpmDriver } from '../tpm/driver.ts';
 import type { Tpm } from '../tpm/tpm.ts';
 import type { Kernel } from './kernel.ts';
 
+/** The machine, as far as the driver reaches it. */
+interface Board {
+  readonly tpm: Tpm | null;
+  readonly kernel: Kernel;
+}
+
 /** @kernel drivers/char/tpm/tpm-chip.c tpm_default_chip() */
 export class LateChip implements TpmChip {
-  readonly #tpm: Tpm;
-  readonly #kernel: () => Kernel;
+  readonly #board: Board;
   #driver: TpmDriver | null = null;
 
-  constructor(tpm: Tpm, kernel: () => Kernel) {
-    this.#tpm = tpm;
-    this.#kernel = kernel;
+  constructor(board: Board) {
+    this.#board = board;
   }
 
   #bound(): TpmDriver {
     if (this.#driver === null) {
-      const k = this.#kernel();
-      this.#driver = new TpmDriver(this.#tpm, k.state.tpmDriver);
+      const { kernel: k, tpm } = this.#board;
+      assert(tpm !== null, 'a driver without a device');
+      this.#driver = new TpmDriver(tpm, k.state.tpmDriver);
       if (k.state.tpmDriver === null) k.state = { ...k.state, tpmDriver: this.#driver.state };
     }
     return this.#driver;
@@ -39,9 +45,14 @@ export class LateChip implements TpmChip {
     return this.#bound().pcrRead(pcr, alg);
   }
 
+  /** Another kernel takes over: its driver asks the device anew. */
+  rebind(): void {
+    this.#driver = null;
+  }
+
   /** The device is unbound from its driver; users of the chip get -ENODEV from now on. */
   unbind(): void {
-    const k = this.#kernel();
+    const k = this.#board.kernel;
     const driver = this.#bound();
     driver.unbind();
     k.state = { ...k.state, tpmDriver: driver.state };

@@ -30,8 +30,8 @@ function deviceData(name: string, dmMinor: number): string {
   return `name=${escaped(name)},uuid=,major=${DM_MAJOR},minor=${dmMinor},minor_count=1,num_targets=1;`;
 }
 
-function measure(k: Kernel, event: string, text: string): void {
-  k.env.listeners.criticalData?.(LABEL, event, utf8(text), false);
+function measure(k: Kernel, task: Task, event: string, text: string): void {
+  k.env.listeners.criticalData?.(task, LABEL, event, utf8(text), false);
 }
 
 const capacity = (device: DmDevice): number => device.active?.sectors ?? 0;
@@ -129,7 +129,7 @@ export function dmTableLoad(k: Kernel, task: Task, table: DmTable): Err {
     text = made.value.text;
   } else return k.refuse('EINVAL', KERNEL_REASON['kernel.dm_refused'], { target: table.target });
   const whole = `${DM_VERSION}${deviceData(table.name, device.minor)}target_index=0,target_begin=0,target_len=${table.sectors},${text}`;
-  measure(k, 'dm_table_load', whole);
+  measure(k, task, 'dm_table_load', whole);
   const inactive: DmTarget = {
     target: table.target,
     sectors: table.sectors,
@@ -160,11 +160,9 @@ function activate(k: Kernel, device: DmDevice, target: DmTarget): void {
   const { verity } = target;
   const readable = lower !== null && (verity === null || treeFits(k, verity));
   vfs.addDevice(name, number, readable ? mirrorFileSystem(vfs, lower, name) : null);
-  const added = vfs.state.devices.get(name);
-  if (verity === null || added === undefined) return;
+  if (verity === null) return;
   const properties = { alg: verity.alg, rootHash: verity.rootDigest, signed: verity.sigKey !== null };
-  const devices = vfs.state.devices.set(name, { ...added, readonly: true, verity: properties });
-  vfs.state = { ...vfs.state, devices };
+  vfs.updateDevice(name, { readonly: true, verity: properties });
   k.env.hooks.bdevSetIntegrity(name);
 }
 
@@ -182,6 +180,7 @@ export function dmResume(k: Kernel, task: Task, name: string): Err {
   const hash = active.tableHash === null ? '' : `active_table_hash=${active.tableHash};`;
   measure(
     k,
+    task,
     'dm_device_resume',
     `${DM_VERSION}${deviceData(name, device.minor)}${hash}current_device_capacity=${capacity(now)};`,
   );
@@ -199,7 +198,7 @@ export function dmRemove(k: Kernel, task: Task, name: string): Err {
   const sb = vfs.state.devices.get(block)?.sb ?? null;
   if (sb !== null && vfs.superblock(sb).mounted > 0) return 'EBUSY';
   k.state = { ...k.state, dm: k.state.dm.filter((d) => d !== device) };
-  vfs.state = { ...vfs.state, devices: vfs.state.devices.delete(block) };
+  vfs.removeDevice(block);
   const meta = deviceData(name, device.minor);
   let text = DM_VERSION;
   if (device.active !== null) text += `device_active_metadata=${meta}`;
@@ -209,6 +208,6 @@ export function dmRemove(k: Kernel, task: Task, name: string): Err {
   if (device.active === null && device.inactive === null) {
     text += `name=${escaped(name)},uuid=;device_remove=no_data;`;
   }
-  measure(k, 'dm_device_remove', `${text}remove_all=n;current_device_capacity=${capacity(device)};`);
+  measure(k, task, 'dm_device_remove', `${text}remove_all=n;current_device_capacity=${capacity(device)};`);
   return 0;
 }

@@ -19,11 +19,13 @@ import type { KernelState, Task } from './state.ts';
 /** What a room beside the LSM hooks wants to hear from the kernel; absent members are not modelled. */
 export interface KernelListeners {
   /** ima_kexec_cmdline(): the command line given to kexec_file_load, with the kernel image's file. */
-  kexecCmdline?(kernelFile: FileId, cmdline: Uint8Array): void;
+  kexecCmdline?(task: VfsTask, kernelFile: FileId, cmdline: Uint8Array): void;
   /** ima_measure_critical_data(). */
-  criticalData?(label: string, event: string, data: Uint8Array, hashed: boolean): Uint8Array | null;
-  /** ima_add_kexec_buffer(): called when kexec_file_load has its segments. */
-  kexecLoaded?(): void;
+  criticalData?(task: VfsTask, label: string, event: string, data: Uint8Array, hashed: boolean): void;
+  /** ima_add_kexec_buffer(): bytes to reserve for the measurement list, null where none is carried. */
+  kexecSegment?(totalRamPages: number): number | null;
+  /** ima_dump_measurement_list(): what such a segment holds now. */
+  kexecBuffer?(segment: number): Uint8Array;
   /** verify_pkcs7_signature() with the secondary trusted keyring, for modules. */
   verifyModuleSignature?(content: Uint8Array, pkcs7: Uint8Array): Err;
   /** verify_pkcs7_signature() of a detached message with no special usage. */

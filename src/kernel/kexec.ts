@@ -10,7 +10,7 @@ import type { FileId } from '../vfs/types.ts';
 import { FMODE_READ } from '../vfs/types.ts';
 import type { Kernel } from './kernel.ts';
 import { KERNEL_REASON } from './reasons.ts';
-import type { Task } from './state.ts';
+import type { KexecSegment, Task } from './state.ts';
 import { capable } from './task.ts';
 
 export const KEXEC_FILE_UNLOAD = 1;
@@ -66,6 +66,15 @@ function readFd(
     : ok({ length: read.value.length, bytes: read.value });
 }
 
+/** Room for the measurement list; releases that copy it at load fill it here. @kernel security/integrity/ima/ima_kexec.c ima_add_kexec_buffer() */
+function reserve(k: Kernel): KexecSegment | null {
+  const { listeners, profile } = k.env;
+  const size = listeners.kexecSegment?.(k.state.ramPages) ?? null;
+  if (size === null) return null;
+  const early = !profile.switches.kexecCopyAtExecute;
+  return { size, content: early ? (listeners.kexecBuffer?.(size) ?? null) : null };
+}
+
 /**
  * Reads kernel, initramfs and command line in that order, then sets the image.
  * @kernel kernel/kexec_file.c kexec_file_load(), kimage_file_prepare_segments()
@@ -101,12 +110,12 @@ export function kexecFileLoad(
   }
   const { listeners, trace } = k.env;
   const text = utf8(cmdline);
-  if (kernel !== undefined) listeners.kexecCmdline?.(kernel, text);
-  listeners.kexecLoaded?.();
+  if (kernel !== undefined) listeners.kexecCmdline?.(task, kernel, text);
+  const segment = crash && k.env.profile.switches.kdumpWithoutList ? null : reserve(k);
   if (text.length + 1 > CMDLINE_MAX) return 'EINVAL';
   trace.emit('kernel.kexec_loaded', { cmdline, kernelLength: image.value.length, initrdLength, crash });
   if (crash) return 0;
-  const kexec = { cmdline, kernelLength: image.value.length, initrdLength, fileBased: true };
+  const kexec = { cmdline, kernelLength: image.value.length, initrdLength, imaSegment: segment };
   k.state = { ...k.state, kexec };
   return 0;
 }

@@ -131,7 +131,7 @@ function dropCaches(k: Kernel): PseudoNode {
     write: (_task, _file, data) => {
       const m = /^\s*([1-4])(?=[\s\0]|$)/.exec(decoder.decode(data));
       if (m === null) return fail('EINVAL');
-      if (Number(m[1]) & 2) k.env.vfs.dropCaches?.();
+      if (Number(m[1]) & 2) k.env.vfs.dropCaches();
       return ok(data.length);
     },
   };

@@ -7,7 +7,7 @@ import { type AppendList, emptyList } from '../base/list.ts';
 import type { DriverState } from '../tpm/driver.ts';
 import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs/types.ts';
-import type { Pid } from './api.ts';
+import type { MachineConfig, Pid } from './api.ts';
 import type { VerityTable } from './dm-verity.ts';
 import type { BootEvent } from './eventlog.ts';
 
@@ -76,11 +76,17 @@ export interface LoadedModule {
 /** What kexec_file_load left behind for the reboot. */
 export interface KexecImage {
   readonly cmdline: string;
-  /** Digest-independent identity of kernel and initrd for traces: their lengths. */
   readonly kernelLength: number;
+  /** null when it boots without an initramfs. */
   readonly initrdLength: number | null;
-  /** False for kexec_load: user space made the segments and no measurement list is carried. */
-  readonly fileBased: boolean;
+  readonly imaSegment: KexecSegment | null;
+}
+
+/** The segment that carries the measurement list. */
+export interface KexecSegment {
+  readonly size: number;
+  /** What was copied at load; null where the copy is made when the new kernel starts. */
+  readonly content: Uint8Array | null;
 }
 
 export interface DmDevice {
@@ -108,6 +114,9 @@ export interface HashTree {
   readonly salt: Uint8Array;
 }
 
+/** What is built into the kernel or handed to it besides the command line. */
+export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy'>;
+
 export interface KernelState {
   readonly cmdline: string;
   /** Root of the initial mount namespace (init_task.fs); null before it is mounted. */
@@ -132,6 +141,12 @@ export interface KernelState {
   readonly log: AppendList<string>;
   /** Reason when the kernel panicked; nothing runs any more. */
   readonly panic: string | null;
+  /** Pages of memory. */
+  readonly ramPages: number;
+  /** Names of the active security modules, as securityfs lists them. */
+  readonly lsms: readonly string[];
+  /** What the next kernel of a kexec boots with, as this one did. */
+  readonly image: KernelImage;
   /** How many kernels this machine booted since power-on (kexec counts). */
   readonly boots: number;
 }
@@ -154,7 +169,10 @@ export const INIT_CRED: Cred = {
 /** First process id after the kernel's own threads of a small machine. */
 const FIRST_USER_PID = 64;
 
-export function newKernel(cmdline: string): KernelState {
+/** 512 MiB. */
+const DEFAULT_RAM_PAGES = 131072;
+
+export function newKernel(cmdline: string, image: KernelImage = {}): KernelState {
   return {
     cmdline,
     root: null,
@@ -172,6 +190,9 @@ export function newKernel(cmdline: string): KernelState {
     eventLog: [],
     log: emptyList(),
     panic: null,
+    ramPages: DEFAULT_RAM_PAGES,
+    lsms: [],
+    image,
     boots: 1,
   };
 }

@@ -3,7 +3,7 @@
 import type { Err, Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
 import type { Stat } from '../vfs/api.ts';
-import { CAP_SYS_CHROOT, MFD_CLOEXEC, O_CLOEXEC, PATH_MAX } from '../vfs/constants.ts';
+import { CAP_SYS_CHROOT, MAY_EXEC, MFD_CLOEXEC, O_CLOEXEC } from '../vfs/constants.ts';
 import { behaviourOf } from '../vfs/filesystems.ts';
 import type { FileId, PathRef } from '../vfs/types.ts';
 import { KERNEL_REASON } from './reasons.ts';
@@ -202,13 +202,13 @@ export class FileCalls extends SyscallBase {
     return this.err('umount', { path }, (task) => this.k.env.vfs.umount(task, path));
   }
 
-  /** A directory that the task may make its own: search permission on it is part of walking to its `.`. */
+  /** A directory that the task may make its own. */
   #directory(task: Task, path: string): Result<PathRef> {
-    if (path === '') return fail('ENOENT');
-    if (path.length >= PATH_MAX) return fail('ENAMETOOLONG');
-    const found = this.k.env.vfs.lookup(task, path, { directory: true });
+    const { vfs } = this.k.env;
+    const found = vfs.lookup(task, path, { directory: true });
     if (!found.ok) return found;
-    return this.k.env.vfs.lookup(task, `${path}/.`, { directory: true });
+    const denied = vfs.permission(task, found.value, MAY_EXEC);
+    return denied === 0 ? found : fail(denied);
   }
 
   /** @kernel fs/open.c chroot() */

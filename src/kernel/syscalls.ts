@@ -44,7 +44,7 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
   mprotect(mapping: number, prot: number): Err {
     return this.err('mprotect', { mapping, prot }, (task) => {
       if (!this.#owns(task, mapping)) return 'ENOMEM';
-      const readImpliesExec = (task.personality & READ_IMPLIES_EXEC) !== 0 && (prot & 1) !== 0;
+      const readImpliesExec = (task.personality & READ_IMPLIES_EXEC) !== 0;
       return this.k.env.vfs.mprotect(task, mapping, prot, readImpliesExec);
     });
   }
@@ -195,11 +195,8 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
   /** Writes a content that may be known by length and digests only; the file must be empty and the position 0. */
   writeContent(fd: number, content: Content): Result<number> {
     if (content.kind === 'bytes') return this.write(fd, content.bytes);
-    return this.fdResult(
-      'write',
-      fd,
-      { length: content.length, label: content.label },
-      (task, file) => this.k.env.vfs.writeContent?.(task, file, content) ?? fail('ENOSYS'),
+    return this.fdResult('write', fd, { length: content.length, label: content.label }, (task, file) =>
+      this.k.env.vfs.writeContent(task, file, content),
     );
   }
 
@@ -213,21 +210,13 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
     },
   ): Err {
     const { algorithm, blockSize } = options;
-    return this.fdErr(
-      'enable_verity',
-      fd,
-      { algorithm, blockSize },
-      (task, file) => this.k.env.vfs.verityEnable?.(task, file, options) ?? 'ENOTTY',
+    return this.fdErr('enable_verity', fd, { algorithm, blockSize }, (task, file) =>
+      this.k.env.vfs.verityEnable(task, file, options),
     );
   }
 
   verityMeasure(fd: number): Result<{ readonly algorithm: number; readonly digest: Uint8Array }> {
-    return this.fdResult(
-      'measure_verity',
-      fd,
-      {},
-      (_task, file) => this.k.env.vfs.verityMeasure?.(file) ?? fail('ENOTTY'),
-    );
+    return this.fdResult('measure_verity', fd, {}, (_task, file) => this.k.env.vfs.verityMeasure(file));
   }
 
   dmCreate(name: string): Result<number> {

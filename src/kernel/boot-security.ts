@@ -1,0 +1,118 @@
+// Start-up of the security rooms: which modules are active, IPE with its boot policy, the keyrings with their certificates,
+// and the certificates that IMA and EVM read from the initial ram disk.
+
+import { enabled } from '../base/profile.ts';
+import { kernelReadFileFromPath } from '../integrity/kernel-read-file.ts';
+import {
+  allocSystemKeyrings,
+  initIntegrityKeyring,
+  integrityAddKey,
+  loadSystemCertificates,
+  type TrustedKeys,
+} from '../integrity/system-keyrings.ts';
+import { type Ipe, newIpe } from '../ipe/ipe.ts';
+import type { LsmModule, NamedLsm } from '../lsm/stack.ts';
+import type { VfsTask } from '../vfs/types.ts';
+import type { Rooms } from './rooms.ts';
+import { lsmNames } from './securityfs.ts';
+import type { KernelImage } from './state.ts';
+
+/** Values that the command line gives to these parameters; undefined where it has none. */
+export interface LsmParameters {
+  readonly lsm?: string | undefined;
+  readonly ipeEnforce?: string | undefined;
+  readonly ipeSuccessAudit?: string | undefined;
+}
+
+/** IPE's hooks with the signatures of the hook table. @kernel security/ipe/ipe.c ipe_hooks */
+function ipeModule(ipe: Ipe): LsmModule {
+  return {
+    bprmCheck: (task, file) => ipe.bprmCheck(task, file),
+    mmapFile: (task, file, _reqprot, prot) => ipe.mmapFile(task, file, prot),
+    fileMprotect: (task, mapping, _reqprot, prot) => ipe.fileMprotect(task, mapping, prot),
+    kernelReadFile: (task, file, id) => ipe.kernelReadFile(task, file, id),
+    kernelLoadData: (task, id) => ipe.kernelLoadData(task, id),
+    initramfsPopulated: (sb) => ipe.initramfsPopulated(sb),
+    inodeSetIntegrity: (inode, signed) => ipe.inodeSetIntegrity(inode, signed),
+    inodeFree: (inode) => ipe.inodeFree(inode),
+  };
+}
+
+/** Puts the active modules into the hook table: those that the kernel's state names, IMA and EVM last. */
+export function bindLsms(r: Rooms): void {
+  const modules: NamedLsm[] = [];
+  for (const name of r.kernel.state.lsms) {
+    if (name === 'ipe') modules.push({ name, module: ipeModule(r.ipe) });
+    else if (name === 'ima') modules.push({ name, module: r.ima });
+    else if (name === 'evm') modules.push({ name, module: r.evm });
+  }
+  r.hooks.bind(modules);
+}
+
+/** @kernel security/security.c ordered_lsm_init(), security/ipe/ipe.c ipe_init() */
+export function startLsms(r: Rooms, parameters: LsmParameters, image: KernelImage): void {
+  const list = parameters.lsm ?? r.profile.config['CONFIG_LSM'] ?? '';
+  const lsms = lsmNames(r.profile, list);
+  r.kernel.state = { ...r.kernel.state, lsms };
+  bindLsms(r);
+  const { ipeEnforce, ipeSuccessAudit } = parameters;
+  r.ipe.state = newIpe({
+    enabled: lsms.includes('ipe'),
+    ...(ipeEnforce === undefined ? {} : { enforce: ipeEnforce }),
+    ...(ipeSuccessAudit === undefined ? {} : { successAudit: ipeSuccessAudit }),
+  });
+  const err = r.ipe.init(image.ipeBootPolicy ?? null);
+  if (err !== 0) r.kernel.printk(`ipe failed to initialize: ${err}`);
+  r.ipe.initSecurityfs();
+}
+
+export function trustedKeysOf(image: KernelImage): TrustedKeys {
+  const { builtin = [], secondary = [], machine = [], platform = [] } = image.trustedKeys ?? {};
+  return { builtin, secondary, machine, platform };
+}
+
+/**
+ * System keyrings and what is compiled in, before IMA starts.
+ * @kernel certs/system_keyring.c system_trusted_keyring_init()
+ */
+export function startKeyrings(r: Rooms, image: KernelImage): void {
+  allocSystemKeyrings(r.keys, r.profile);
+  loadSystemCertificates(r.keys, trustedKeysOf(image));
+}
+
+export function integrityKeyring(r: Rooms, which: 'ima' | 'evm', image: KernelImage): void {
+  initIntegrityKeyring(r.keys, r.profile, which, trustedKeysOf(image));
+}
+
+/** @kernel security/integrity/digsig.c integrity_load_x509() */
+function loadX509(r: Rooms, task: VfsTask, which: 'ima' | 'evm', path: string): boolean {
+  const read = kernelReadFileFromPath(r.vfs, r.hooks, task, path, 'x509-certificate');
+  if (!read.ok) {
+    r.kernel.printk(`integrity: Unable to open file: ${path} (${read.errno})`);
+    return false;
+  }
+  const err = integrityAddKey(r.keys, which, read.value);
+  if (err !== 0) r.kernel.printk(`integrity: Problem loading X.509 certificate ${err}`);
+  return err === 0;
+}
+
+function loadEvmX509(r: Rooms, task: VfsTask): void {
+  const path = r.profile.config['CONFIG_EVM_X509_PATH'] ?? '/etc/keys/x509_evm.der';
+  if (loadX509(r, task, 'evm', path)) r.evm.x509Loaded();
+}
+
+/**
+ * Certificates from files, with appraisal off while they are read.
+ * @kernel security/integrity/iint.c integrity_load_keys()
+ */
+export function integrityLoadKeys(r: Rooms, task: VfsTask): void {
+  const { profile } = r;
+  const evm = enabled(profile, 'CONFIG_EVM') && enabled(profile, 'CONFIG_EVM_LOAD_X509');
+  if (enabled(profile, 'CONFIG_IMA') && enabled(profile, 'CONFIG_IMA_LOAD_X509')) {
+    const path = profile.config['CONFIG_IMA_X509_PATH'] ?? '/etc/keys/x509_ima.der';
+    r.ima.withoutAppraisal(() => {
+      loadX509(r, task, 'ima', path);
+      if (evm) loadEvmX509(r, task);
+    });
+  } else if (evm) loadEvmX509(r, task);
+}

@@ -1,0 +1,262 @@
+// From power-on to the first task: firmware, command line, root file system, pseudo file systems, LSM and IMA/EVM start-up in
+// the kernel's initcall order, initial ram disk, certificates, /init. What a real boot does besides leaves no trace here.
+
+import type { Err } from '../base/errno.ts';
+import { enabled } from '../base/profile.ts';
+import { EVM_SECURITYFS } from '../evm/securityfs.ts';
+import { newEvm } from '../evm/state.ts';
+import { newIma } from '../ima/boot.ts';
+import { imaSecurityfs } from '../ima/securityfs.ts';
+import { newKeyrings } from '../integrity/keyrings.ts';
+import { S_IFLNK, S_IFREG } from '../vfs/constants.ts';
+import type { SbId } from '../vfs/types.ts';
+import type { DiskSpec, MachineConfig } from './api.ts';
+import { integrityKeyring, integrityLoadKeys, startKeyrings, startLsms } from './boot-security.ts';
+import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmdline.ts';
+import { disksOnly } from './disks.ts';
+import { kernelExecve } from './exec.ts';
+import { measuredBoot, startTpm } from './measured-boot.ts';
+import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate.ts';
+import { dir, node, procTree, type TreeNode } from './procfs.ts';
+import { KERNEL_REASON } from './reasons.ts';
+import type { Rooms } from './rooms.ts';
+import { kernelTask, newKernel, type Task } from './state.ts';
+import { devTree, diskNumber, sysTree } from './sysfs.ts';
+
+/** Virtual microseconds that firmware and kernel take. */
+const FIRMWARE_US = 1_500_000;
+const KERNEL_US = 500_000;
+const INIT_NS = 0;
+const INIT_PID = 1;
+
+/** __setup() entries of the rooms, in link order. */
+function setupTable(r: Rooms): readonly SetupEntry[] {
+  const ima = (name: string, withValue: boolean): SetupEntry => ({
+    key: withValue ? `${name}=` : name,
+    run: (rest) => r.ima.setup(name, rest),
+  });
+  return [
+    ima('integrity_audit', true),
+    ima('ima_hash', true),
+    ima('ima_template', true),
+    ima('ima_template_fmt', true),
+    ima('ima_tcb', false),
+    ima('ima_policy', true),
+    ima('ima_appraise_tcb', false),
+    ima('ima_appraise', true),
+    ima('ima_canonical_fmt', false),
+    {
+      key: 'evm=',
+      run: (rest) => {
+        r.evm.setup(rest);
+        return true;
+      },
+    },
+  ];
+}
+
+/** The last value that the command line gives a parameter. */
+function lastValue(line: CommandLine, name: string): string | undefined {
+  const found = line.params.filter((p) => p.name.replace(/-/g, '_') === name);
+  const last = found[found.length - 1];
+  return last === undefined ? undefined : (last.value ?? '');
+}
+
+/** Reads the command line: module parameters go to sysctls, the rest to the __setup() entries. */
+function parseParameters(r: Rooms, text: string): CommandLine {
+  const line = parseCmdline(text);
+  const left = runSetup(line, setupTable(r));
+  const k = r.kernel;
+  let { sysctl } = k.state;
+  const enforce = lastValue(line, 'module.sig_enforce');
+  if (enforce !== undefined && /^(|1|[yYtT]|[oO][nN])/.test(enforce))
+    sysctl = sysctl.set('module.sig_enforce', 'Y');
+  const firmware = lastValue(line, 'firmware_class.path');
+  if (firmware !== undefined) sysctl = sysctl.set('firmware_class.path', firmware);
+  k.state = { ...k.state, cmdline: text, initArgs: left.initArgs, initEnv: left.initEnv, sysctl };
+  return line;
+}
+
+/**
+ * The root file system is a tmpfs unless the command line names another type or a root device.
+ * @kernel init/do_mounts.c init_rootfs()
+ * @deviation a ramfs root is of the type ramfs for fsname= rules, not rootfs
+ */
+function mountRootfs(r: Rooms, line: CommandLine): Task {
+  const types = lastValue(line, 'rootfstype');
+  const tmpfs = lastValue(line, 'root') === undefined && (types === undefined || types.includes('tmpfs'));
+  const sb = r.vfs.createSuperblock({ type: tmpfs ? 'rootfs' : 'ramfs', sid: 'rootfs', rootMode: 0o755 });
+  const root = r.vfs.attach(sb, INIT_NS, null);
+  const task = kernelTask(root, INIT_NS);
+  r.kernel.state = { ...r.kernel.state, root, tasks: r.kernel.state.tasks.set(INIT_PID, task) };
+  return task;
+}
+
+function attachDisk(r: Rooms, disk: DiskSpec): void {
+  const { vfs } = r;
+  const sb = vfs.createSuperblock({
+    type: disk.type,
+    sid: disk.name,
+    device: disk.name,
+    ...(disk.uuid === undefined ? {} : { uuid: disk.uuid }),
+    ...(disk.firstIno === undefined ? {} : { firstIno: disk.firstIno }),
+    ...(disk.iVersion === undefined ? {} : { iVersion: disk.iVersion }),
+  });
+  vfs.addDevice(disk.name, diskNumber(disk.name), sb);
+  populateFiles(vfs, rootOf(vfs, sb), disk.files, disk.type === 'ext4' ? ['/lost+found'] : []);
+  if (disk.readonly === true) vfs.updateDevice(disk.name, { readonly: true });
+}
+
+function attachDisks(r: Rooms, config: MachineConfig): void {
+  for (const disk of config.disks ?? []) attachDisk(r, disk);
+  for (const raw of config.rawDisks ?? []) r.vfs.addDevice(raw.name, diskNumber(raw.name), null);
+  const trees = (config.rawDisks ?? []).flatMap((raw) => {
+    const data = config.disks?.find((d) => d.name === raw.hashTreeOf);
+    if (data?.verity === undefined) return [];
+    return [{ hashDevice: raw.name, dataDevice: data.name, ...data.verity }];
+  });
+  r.kernel.state = { ...r.kernel.state, hashTrees: trees };
+}
+
+const link = (path: string, target: string): TreeNode => ({ path, mode: S_IFLNK | 0o444, target });
+
+/** Superblocks of proc, sysfs, devtmpfs and securityfs, with what is there before user space. */
+function pseudoFileSystems(r: Rooms): SbId {
+  const { vfs } = r;
+  const disks = [...vfs.state.devices.keys()].sort();
+  populateTree(vfs, vfs.createSuperblock({ type: 'proc' }), procTree());
+  populateTree(vfs, vfs.createSuperblock({ type: 'sysfs' }), sysTree(r.chip?.banks ?? null));
+  populateTree(vfs, vfs.createSuperblock({ type: 'devtmpfs' }), devTree(disks, r.chip !== null));
+  const security = vfs.createSuperblock({ type: 'securityfs' });
+  populateTree(vfs, security, [node('lsm', 0o444, 'kernel/lsm')]);
+  return security;
+}
+
+function tpmNodes(r: Rooms): TreeNode[] {
+  if (r.chip === null) return [];
+  const nodes = [dir('tpm0', 0o755)];
+  if (r.kernel.state.eventLog.length > 0) {
+    nodes.push(
+      node('tpm0/ascii_bios_measurements', 0o440, 'kernel/ascii_bios_measurements'),
+      node('tpm0/binary_bios_measurements', 0o440, 'kernel/binary_bios_measurements'),
+    );
+  }
+  return nodes;
+}
+
+function imaNodes(r: Rooms): TreeNode[] {
+  return imaSecurityfs(r.ima).map((n) => {
+    const path = `integrity/ima/${n.name}`;
+    if (n.symlink !== undefined) return link(path, n.symlink);
+    return node(path, n.mode, n.key ?? '');
+  });
+}
+
+/** late_initcall of the integrity rooms: their nodes, IMA's first measurement, EVM. */
+function integrityInit(r: Rooms, init: Task, security: SbId, kexecBuffer: Uint8Array | null): void {
+  const { profile, vfs } = r;
+  const ima = enabled(profile, 'CONFIG_IMA');
+  const evm = enabled(profile, 'CONFIG_EVM');
+  if (ima || evm) populateTree(vfs, security, [dir('integrity', 0o755)]);
+  const { image } = r.kernel.state;
+  if (ima) {
+    integrityKeyring(r, 'ima', image);
+    r.ima.init(init, { kexecBuffer });
+    populateTree(vfs, security, [dir('integrity/ima', 0o755), link('ima', 'integrity/ima')]);
+    populateTree(vfs, security, imaNodes(r));
+  }
+  if (evm) {
+    integrityKeyring(r, 'evm', image);
+    const nodes = EVM_SECURITYFS.map((n) => ({
+      path: `integrity/evm/${n.name}`,
+      mode: S_IFREG | n.mode,
+      pseudo: n.key,
+    }));
+    populateTree(vfs, security, [dir('integrity/evm', 0o755), ...nodes, link('evm', 'integrity/evm/evm')]);
+  }
+}
+
+/** Starts /init (rdinit=, init=, then the usual places). @kernel init/main.c kernel_init() */
+function startInit(r: Rooms, line: CommandLine): void {
+  const k = r.kernel;
+  const rdinit = lastValue(line, 'rdinit') ?? '/init';
+  const given = lastValue(line, 'init');
+  const candidates =
+    given === undefined ? [rdinit, '/sbin/init', '/etc/init', '/bin/init', '/bin/sh'] : [rdinit, given];
+  for (const path of candidates) {
+    const id = k.env.trace.open('boot.init', { path });
+    const err: Err = kernelExecve(k, INIT_PID, path, [path, ...k.state.initArgs]);
+    k.env.trace.close(id);
+    if (err === 0 && k.task(INIT_PID)?.exeFile != null) return;
+    if (err !== 'ENOENT') k.printk(`Failed to execute ${path} (error ${err})`);
+  }
+  const panic = 'No working init found.  Try passing init= option to kernel.';
+  k.printk(`Kernel panic - not syncing: ${panic}`);
+  k.env.trace.emit('kernel.panic', { panic }, 'kernel.no_init');
+  k.state = { ...k.state, panic, tasks: k.state.tasks.clear() };
+}
+
+/** Everything the kernel does until /init runs; the TPM is started and the disks are known. */
+function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuffer: Uint8Array | null): void {
+  const { trace, vfs } = r;
+  const { image } = r.kernel.state;
+  const id = trace.open('boot.kernel', { release: r.profile.release, cmdline });
+  r.clock.advance(KERNEL_US);
+  const line = parseParameters(r, cmdline);
+  const init = mountRootfs(r, line);
+  const security = pseudoFileSystems(r);
+  const parameters = {
+    lsm: lastValue(line, 'lsm'),
+    ipeEnforce: lastValue(line, 'ipe.enforce'),
+    ipeSuccessAudit: lastValue(line, 'ipe.success_audit'),
+  };
+  startLsms(r, parameters, image);
+  populateTree(vfs, security, tpmNodes(r));
+  if (withInitramfs) unpackInitramfs(vfs, init.root, image.initramfs);
+  r.hooks.initramfsPopulated(vfs.mountOf(init.root.mount).sb);
+  startKeyrings(r, image);
+  integrityInit(r, init, security, kexecBuffer);
+  integrityLoadKeys(r, init);
+  startInit(r, line);
+  trace.close(id);
+}
+
+/**
+ * kexec -e: the running kernel ends where it is, disks and the TPM stay as they are, the loaded kernel boots with its own
+ * command line and the same build.
+ * @kernel kernel/kexec_core.c kernel_kexec()
+ */
+export function secondKernel(r: Rooms): Err {
+  const k = r.kernel;
+  const { kexec, image, hashTrees, boots, ramPages } = k.state;
+  if (kexec === null) return k.refuse('EINVAL', KERNEL_REASON['kernel.kexec_none']);
+  const id = r.trace.open('boot.kexec', { cmdline: kexec.cmdline });
+  const { imaSegment } = kexec;
+  const buffer = imaSegment === null ? null : (imaSegment.content ?? r.ima.kexecBuffer(imaSegment.size));
+  r.vfs.state = disksOnly(r.vfs.state);
+  r.audit.state = { ...r.audit.state, integrityAudit: false };
+  r.keys.state = newKeyrings();
+  r.evm.state = newEvm(r.profile);
+  r.ima.state = newIma(r.profile);
+  r.kernel.state = { ...newKernel(kexec.cmdline, image), hashTrees, ramPages, boots: boots + 1 };
+  r.chip?.rebind();
+  bootKernel(r, kexec.cmdline, kexec.initrdLength !== null, buffer);
+  r.trace.close(id);
+  return 0;
+}
+
+/** Power-on: firmware and boot loader, then the kernel. */
+export function powerOn(r: Rooms, config: MachineConfig): void {
+  const cmdline = config.cmdline ?? '';
+  const id = r.trace.open('boot.firmware', {});
+  r.clock.advance(FIRMWARE_US);
+  if (r.tpm !== null && r.chip !== null) {
+    startTpm(r.tpm);
+    const facts = { release: r.profile.release, cmdline };
+    const eventLog = measuredBoot(r.tpm, r.chip, r.trace, config.firmware, facts);
+    r.kernel.state = { ...r.kernel.state, eventLog };
+  }
+  r.trace.close(id);
+  attachDisks(r, config);
+  bootKernel(r, cmdline, true, null);
+}

@@ -1,0 +1,214 @@
+// The machine: one cursor over the whole state. It boots, hands out system calls, forks in constant time, goes to JSON and
+// back, and shows what exporters and verifiers want: lists, registers, event log. The work is in the rooms.
+
+import '../crypto/auto.ts';
+import { assert } from '../base/assert.ts';
+import { toHex, utf8 } from '../base/bytes.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Err } from '../base/errno.ts';
+import { decodeState, encodeState, type Json } from '../base/json.ts';
+import { toArray } from '../base/list.ts';
+import { type KernelProfile, PROFILES } from '../base/profile.ts';
+import { type Random, seedRandom } from '../base/random.ts';
+import { newTrace, type Trace } from '../base/trace.ts';
+import { crypto, type HashName } from '../crypto/provider.ts';
+import type { Evm } from '../evm/evm.ts';
+import { newEvm } from '../evm/state.ts';
+import { newIma } from '../ima/boot.ts';
+import type { Ima } from '../ima/ima.ts';
+import { type Audit, newAudit } from '../integrity/audit.ts';
+import { type Keyrings, newKeyrings } from '../integrity/keyrings.ts';
+import type { Trust } from '../integrity/trust.ts';
+import { type Ipe, newIpe } from '../ipe/ipe.ts';
+import { LsmStack } from '../lsm/stack.ts';
+import { hashAlgOf } from '../tpm/algorithms.ts';
+import { manufacture } from '../tpm/manufacture.ts';
+import type { Tpm } from '../tpm/tpm.ts';
+import type { PseudoNode } from '../vfs/api.ts';
+import { newVfs, type Vfs } from '../vfs/vfs.ts';
+import type { MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
+import { powerOn, secondKernel } from './boot.ts';
+import { bindLsms } from './boot-security.ts';
+import { LateChip } from './chip.ts';
+import type { Kernel } from './kernel.ts';
+import { eventLogBytes } from './measured-boot.ts';
+import { pseudoFinder } from './pseudo.ts';
+import { buildRooms, collectState, type MachineState, type Rooms } from './rooms.ts';
+import { readSecurityfs } from './securityfs.ts';
+import { type KernelImage, newKernel } from './state.ts';
+import { TaskSyscalls } from './syscalls.ts';
+import { exitTask, spawnTask } from './task.ts';
+
+/** 2026-01-01. */
+const DEFAULT_BOOT_TIME = 1767225600;
+const DEFAULT_PROFILE = 'linux-6.12.107';
+
+function profileOf(profile: string | KernelProfile | undefined): KernelProfile {
+  if (typeof profile === 'object') return profile;
+  const found = PROFILES[profile ?? DEFAULT_PROFILE];
+  assert(found !== undefined, `no kernel profile ${profile}`);
+  return found;
+}
+
+/** Banks of the TPM: as asked, else those that preset registers name, else the TPM's own choice. */
+function banksOf(config: MachineConfig): readonly HashName[] | undefined {
+  const asked = config.tpm?.banks;
+  if (asked !== undefined) return asked;
+  if (config.firmware === undefined || !('pcrs' in config.firmware)) return undefined;
+  const named = Object.keys(config.firmware.pcrs) as HashName[];
+  return named.length === 0 ? undefined : named;
+}
+
+function imageOf(config: MachineConfig): KernelImage {
+  const { initramfs, trustedKeys, ipeBootPolicy } = config;
+  return {
+    ...(initramfs === undefined ? {} : { initramfs }),
+    ...(trustedKeys === undefined ? {} : { trustedKeys }),
+    ...(ipeBootPolicy === undefined ? {} : { ipeBootPolicy }),
+  };
+}
+
+/** The state before power is on. */
+function newMachine(config: MachineConfig): MachineState {
+  const profile = profileOf(config.profile);
+  const seed = config.seed ?? 'kisim';
+  const banks = banksOf(config);
+  return {
+    profile,
+    trace: newTrace(),
+    clock: { uptimeUs: 0, bootSec: config.bootTime ?? DEFAULT_BOOT_TIME },
+    random: seedRandom(seed),
+    audit: newAudit(),
+    vfs: newVfs(),
+    tpm: config.tpm === null ? null : manufacture({ seed, ...(banks === undefined ? {} : { banks }) }),
+    keys: newKeyrings(),
+    evm: newEvm(profile),
+    ima: newIma(profile),
+    ipe: newIpe(),
+    kernel: newKernel(config.cmdline ?? '', imageOf(config)),
+  };
+}
+
+/** @kernel init/main.c start_kernel() */
+export class Machine implements MachineApi, Rooms {
+  readonly profile: KernelProfile;
+  readonly chip: LateChip | null;
+  readonly hooks: LsmStack;
+  readonly findPseudo: (key: string) => PseudoNode | undefined;
+  // The cursors are made by the table in rooms.ts.
+  declare trace: Trace;
+  declare clock: Clock;
+  declare random: Random;
+  declare audit: Audit;
+  declare vfs: Vfs;
+  declare tpm: Tpm | null;
+  declare keys: Keyrings;
+  declare trust: Trust;
+  declare evm: Evm;
+  declare ima: Ima;
+  declare ipe: Ipe;
+  declare kernel: Kernel;
+
+  constructor(state: MachineState) {
+    this.profile = state.profile;
+    this.hooks = new LsmStack();
+    this.findPseudo = pseudoFinder(this);
+    this.chip = state.tpm === null ? null : new LateChip(this);
+    buildRooms(state, this);
+    bindLsms(this);
+  }
+
+  /** Power-on to the first task. */
+  static boot(config: MachineConfig = {}): Machine {
+    const machine = new Machine(newMachine(config));
+    powerOn(machine, config);
+    return machine;
+  }
+
+  static fromState(state: MachineState): Machine {
+    return new Machine(state);
+  }
+
+  static fromJSON(json: Json): Machine {
+    return new Machine(decodeState(json) as MachineState);
+  }
+
+  /** The whole state as one immutable value. */
+  get state(): MachineState {
+    return collectState(this, this.profile);
+  }
+
+  toJSON(): Json {
+    return encodeState(this.state);
+  }
+
+  fork(): Machine {
+    return new Machine(collectState(this, this.profile));
+  }
+
+  spawn(options: SpawnOptions): Pid {
+    const parent = this.kernel.task(options.parent ?? 1);
+    assert(parent !== undefined, `spawn: no task ${options.parent ?? 1}`);
+    return spawnTask(this.kernel, parent, options);
+  }
+
+  exit(pid: Pid): void {
+    exitTask(this.kernel, pid);
+  }
+
+  sys(pid: Pid): TaskSyscalls {
+    return new TaskSyscalls(this.kernel, pid);
+  }
+
+  advance(us: number): void {
+    this.clock.advance(us);
+  }
+
+  /** kexec -e: this machine is the second kernel from then on. */
+  kexecReboot(): Err {
+    return secondKernel(this);
+  }
+
+  // -- what exporters and verifiers ask for
+
+  traceDigest(): string {
+    const lines = toArray(this.trace.state.events).map((e) => `${JSON.stringify(encodeState(e))}\n`);
+    return toHex(crypto().hash('sha256', utf8(lines.join(''))));
+  }
+
+  /** Content of a node below /sys/kernel/security, read without a system call; undefined when there is none. */
+  securityfs(path: string): Uint8Array | undefined {
+    return readSecurityfs(this, path);
+  }
+
+  /** The measurement list as a file of securityfs shows it; the default bank is sha1. */
+  imaList(form: 'ascii' | 'binary', bank: HashName = 'sha1'): Uint8Array {
+    return this.securityfs(`integrity/ima/${form}_runtime_measurements_${bank}`) ?? new Uint8Array(0);
+  }
+
+  /** Banks of the TPM as the driver found them. */
+  get banks(): readonly HashName[] {
+    return this.chip?.banks ?? [];
+  }
+
+  /** A register straight from the device's state: no command is sent, no event is traced. */
+  pcr(bank: HashName, index: number): Uint8Array | undefined {
+    return this.#pcrs(bank)?.[index] ?? undefined;
+  }
+
+  #pcrs(bank: HashName): readonly (Uint8Array | null)[] | undefined {
+    return this.tpm?.state.pcr.find((b) => b.alg === hashAlgOf(bank))?.pcrs;
+  }
+
+  /** The firmware's log; empty without a TPM or when the registers were preset. */
+  eventLog(): Uint8Array {
+    const { eventLog } = this.kernel.state;
+    return eventLog.length === 0 ? new Uint8Array(0) : eventLogBytes(this.banks, eventLog);
+  }
+
+  /** Sends a command to the TPM as a program with /dev/tpm0 does. */
+  tpmCommand(command: Uint8Array): Uint8Array {
+    assert(this.tpm !== null, 'the machine has no TPM');
+    return this.tpm.execute(command);
+  }
+}
