@@ -31,6 +31,16 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./lint.ts')).lintCommand(),
   },
   {
+    name: 'export',
+    summary: 'run a scenario and write lists, registers, quote, key, event log and trace as files',
+    load: async () => (await import('./export.ts')).exportCommand(),
+  },
+  {
+    name: 'tpm',
+    summary: 'the software TPM for other programs: serve (TCP) and pipe (stdin and stdout)',
+    load: async () => (await import('./tpm.ts')).tpmCommand(),
+  },
+  {
     name: 'conform',
     summary: 'run recorded kernel cases and compare with what the real kernel did',
     load: async () => (await import('./conform.ts')).conformCommand(),

@@ -4,27 +4,30 @@ import { toArray } from '../base/list.ts';
 import type { TraceEvent } from '../base/trace.ts';
 import '../crypto/auto.ts';
 import { Machine } from '../kernel/machine.ts';
+import type { ExportMachine } from '../scenario/export.ts';
 import type { Scenario } from '../scenario/loader.ts';
 import { banksOf, pcrValue, type ScenarioMachine } from '../scenario/observe.ts';
 import type { RunReport } from '../scenario/result.ts';
 import { type Boot, type RunOptions, runScenario } from '../scenario/runner.ts';
+import type { RunMemory } from '../scenario/steps/types.ts';
 import { renderDiagnostics } from './frame.ts';
 import { loadScenarioFile, scenarioFileOptions } from './scenario-file.ts';
 import { type Colors, CommandError, EXIT, say } from './terminal.ts';
 
-export const boot: Boot = (config) => Machine.boot(config);
+export const boot: Boot<Machine> = (config) => Machine.boot(config);
 
 export interface Played {
   readonly report: RunReport;
-  readonly machine: ScenarioMachine;
+  readonly machine: ExportMachine;
+  readonly memory: RunMemory;
   readonly events: readonly TraceEvent[];
 }
 
 export function play(scenario: Scenario, options: RunOptions = {}): Played {
   const { readFile } = scenarioFileOptions(scenario.file);
   const own = readFile === undefined ? options : { readFile, ...options };
-  const { report, machine } = runScenario(scenario, boot, own);
-  return { report, machine, events: toArray(machine.trace.state.events) };
+  const { report, machine, run } = runScenario(scenario, boot, own);
+  return { report, machine, memory: run.memory, events: toArray(machine.trace.state.events) };
 }
 
 /** The scenario of a file; mistakes are printed and end the command with exit code 3. */

@@ -1,13 +1,14 @@
 // The `machine` part of a scenario as a MachineConfig. Mistakes that a schema cannot see (an unknown profile, a certificate
 // that is none, a file that is missing) become diagnostics with their place.
 
-import { EMPTY, toHex } from '../base/bytes.ts';
+import { EMPTY, fromLatin1, toHex } from '../base/bytes.ts';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
+import { pemDecode } from '../crypto/pem.ts';
 import type { DiskSpec, FileSpec, FirmwareSpec, MachineConfig } from '../kernel/api.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { Content, Xattr } from '../vfs/types.ts';
-import { fromPem, looseHex, type ReadFile, resolveContent } from './data.ts';
+import { looseHex, type ReadFile, resolveContent } from './data.ts';
 import type { DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm } from './schema-data.ts';
 import type { PathStep, Source } from './source.ts';
@@ -164,8 +165,9 @@ function trustedKeys(
     out[ring] = list.map((data, i) => {
       const path = ['machine', 'trusted_keys', ring, i];
       const bytes = b.bytes(data, path);
-      const text = new TextDecoder('latin1').decode(bytes);
-      const der = text.includes('-----BEGIN') ? fromPem(text, 'CERTIFICATE') : bytes;
+      const text = fromLatin1(bytes);
+      const pem = pemDecode(text).find((block) => block.label === 'CERTIFICATE');
+      const der = text.includes('-----BEGIN') ? pem?.bytes : bytes;
       if (der === undefined || der[0] !== 0x30)
         b.report(path, 'scenario.certificate', 'this is no certificate in DER or PEM form');
       return der ?? EMPTY;

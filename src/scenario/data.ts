@@ -2,6 +2,7 @@
 // digests. The loader resolves every form before the first step runs, so a missing file is a mistake with a place.
 
 import { concat, EMPTY, fromHex, toHex, utf8 } from '../base/bytes.ts';
+import { fromBase64 } from '../crypto/pem.ts';
 import { fileContentHash, hashAlgo } from '../integrity/hash-info.ts';
 import { IMA_XATTR_DIGEST, IMA_XATTR_DIGEST_NG } from '../integrity/xattr.ts';
 import type { Content } from '../vfs/types.ts';
@@ -18,33 +19,6 @@ export type ReadFile = (path: string) => Uint8Array | undefined;
 /** Hexadecimal text as people write it: white space and colons between the bytes. */
 export function looseHex(text: string): Uint8Array {
   return fromHex(text.replace(/[\s:]/g, ''));
-}
-
-/** Base64 with any white space; undefined for anything that is none. */
-export function fromBase64(text: string): Uint8Array | undefined {
-  const packed = text.replace(/\s/g, '');
-  if (packed.length % 4 === 1 || !/^[A-Za-z0-9+/]*={0,2}$/.test(packed)) return undefined;
-  const binary = atob(packed.replace(/=+$/, ''));
-  const out = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) out[i] = binary.charCodeAt(i);
-  return out;
-}
-
-export function toBase64(bytes: Uint8Array): string {
-  let binary = '';
-  for (const b of bytes) binary += String.fromCharCode(b);
-  return btoa(binary);
-}
-
-/** DER bytes of the first PEM block with that label, or undefined. */
-export function fromPem(text: string, label: string): Uint8Array | undefined {
-  const m = new RegExp(`-----BEGIN ${label}-----([\\s\\S]*?)-----END ${label}-----`).exec(text);
-  return m === null ? undefined : fromBase64(m[1] ?? '');
-}
-
-export function toPem(label: string, der: Uint8Array): string {
-  const lines = toBase64(der).match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 
 const bytesContent = (bytes: Uint8Array): Resolved<Content> => ({

@@ -3,80 +3,56 @@
 
 import { concat, equalBytes } from '../base/bytes.ts';
 import { Reader } from '../base/codec.ts';
-import { crypto, type EcPoint } from '../crypto/provider.ts';
+import { bigintToBytes, bytesToBigint } from '../crypto/bigint.ts';
+import type { AnyPublicKey } from '../crypto/keys.ts';
+import { crypto } from '../crypto/provider.ts';
+import { rsaVerifyPkcs1v15 } from '../crypto/rsa.ts';
 import { type BankSelection, readAttest, TPM_ALG } from './tpm-client.ts';
-
-export type AkPublic =
-  | { readonly type: 'ecc'; readonly point: EcPoint }
-  | { readonly type: 'rsa'; readonly n: Uint8Array; readonly e: number };
 
 const TPM_ALG_RSA = 0x0001;
 const TPM_ALG_ECC = 0x0023;
+const TPM_ALG_NULL = 0x0010;
 const TPM_ALG_RSASSA = 0x0014;
 const TPM_ALG_ECDSA = 0x0018;
-const SHA256_INFO = Uint8Array.of(
-  ...[0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00],
-  ...[0x04, 0x20],
-);
+const TPM_ECC_NIST_P256 = 0x0003;
 
 /** Key material of a TPMT_PUBLIC; undefined when it is no key that this file can use. */
-export function akPublic(publicArea: Uint8Array): AkPublic | undefined {
+export function akPublic(publicArea: Uint8Array): AnyPublicKey | undefined {
   const r = new Reader(publicArea, 'be');
   const type = r.u16();
   r.u16();
   r.u32();
   r.take(r.u16());
-  if (r.u16() !== 0x10) return undefined;
-  const scheme = r.u16();
-  if (scheme !== 0x10) r.u16();
+  if (r.u16() !== TPM_ALG_NULL) return undefined;
+  if (r.u16() !== TPM_ALG_NULL) r.u16();
   if (type === TPM_ALG_RSA) {
     r.u16();
     const e = r.u32();
-    const n = r.take(r.u16());
-    return r.failed ? undefined : { type: 'rsa', n, e: e === 0 ? 65537 : e };
+    const n = bytesToBigint(r.take(r.u16()));
+    return r.failed ? undefined : { kind: 'rsa', n, e: e === 0 ? 65537n : BigInt(e) };
   }
-  if (type !== TPM_ALG_ECC) return undefined;
-  const curve = r.u16();
-  if (r.u16() !== 0x10) r.u16();
-  const x = r.take(r.u16());
-  const y = r.take(r.u16());
-  return r.failed || curve !== 3 ? undefined : { type: 'ecc', point: { x: padded(x, 32), y: padded(y, 32) } };
-}
-
-function padded(bytes: Uint8Array, length: number): Uint8Array {
-  return bytes.length >= length ? bytes : concat(new Uint8Array(length - bytes.length), bytes);
-}
-
-function toBigInt(bytes: Uint8Array): bigint {
-  let v = 0n;
-  for (const b of bytes) v = (v << 8n) | BigInt(b);
-  return v;
-}
-
-function fromBigInt(value: bigint, length: number): Uint8Array {
-  const out = new Uint8Array(length);
-  for (let i = length - 1, v = value; i >= 0; i--, v >>= 8n) out[i] = Number(v & 255n);
-  return out;
+  if (type !== TPM_ALG_ECC || r.u16() !== TPM_ECC_NIST_P256) return undefined;
+  if (r.u16() !== TPM_ALG_NULL) r.u16();
+  const x = bytesToBigint(r.take(r.u16()));
+  const y = bytesToBigint(r.take(r.u16()));
+  if (r.failed) return undefined;
+  return { kind: 'ec', curve: 'P-256', point: { x: bigintToBytes(x, 32), y: bigintToBytes(y, 32) } };
 }
 
 /** Whether a TPMT_SIGNATURE is good for a message under a key. */
-export function verifySignature(key: AkPublic, message: Uint8Array, signature: Uint8Array): boolean {
+export function verifySignature(key: AnyPublicKey, message: Uint8Array, signature: Uint8Array): boolean {
   const r = new Reader(signature, 'be');
   const alg = r.u16();
   if (r.u16() !== TPM_ALG.sha256) return false;
   const digest = crypto().hash('sha256', message);
-  if (key.type === 'ecc') {
-    if (alg !== TPM_ALG_ECDSA) return false;
-    const [first, second] = [r.take(r.u16()), r.take(r.u16())];
-    if (r.failed || first.length > 32 || second.length > 32) return false;
-    return crypto().ecdsaVerify('P-256', key.point, digest, concat(padded(first, 32), padded(second, 32)));
+  if (key.kind === 'rsa') {
+    const s = r.take(r.u16());
+    return alg === TPM_ALG_RSASSA && !r.failed && rsaVerifyPkcs1v15(key, 'sha256', digest, s);
   }
-  const s = r.take(r.u16());
-  if (alg !== TPM_ALG_RSASSA || r.failed || s.length !== key.n.length) return false;
-  const opened = fromBigInt(crypto().modPow(toBigInt(s), BigInt(key.e), toBigInt(key.n)), s.length);
-  const tail = concat(SHA256_INFO, digest);
-  const fill = new Uint8Array(s.length - tail.length - 3).fill(0xff);
-  return equalBytes(opened, concat(Uint8Array.of(0, 1), fill, Uint8Array.of(0), tail));
+  const [first, second] = [r.take(r.u16()), r.take(r.u16())];
+  if (alg !== TPM_ALG_ECDSA || r.failed || first.length > 32 || second.length > 32) return false;
+  const raw = concat(bigintToBytes(bytesToBigint(first), 32), bigintToBytes(bytesToBigint(second), 32));
+  return crypto().ecdsaVerify(key.curve, key.point, digest, raw);
 }
 
 export interface QuoteVerdict {

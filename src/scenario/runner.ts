@@ -26,7 +26,7 @@ import { runOp, Session } from './session.ts';
 import { scenarioOp } from './steps/table.ts';
 import type { RunMemory, StepContext } from './steps/types.ts';
 
-export type Boot = (config: MachineConfig) => ScenarioMachine;
+export type Boot<M extends ScenarioMachine = ScenarioMachine> = (config: MachineConfig) => M;
 
 export interface RunOptions {
   /** Stop after the first step that is not as expected. */
@@ -38,10 +38,10 @@ export interface RunOptions {
 }
 
 /** A run in progress: `step()` until `done`, then `report()`. Each machine on the way can be kept: forks are free. */
-export class ScenarioRun {
+export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   readonly scenario: Scenario;
   readonly session: Session;
-  readonly machine: ScenarioMachine;
+  readonly machine: M;
   memory: RunMemory = { quotes: {}, lastQuote: null };
   readonly boot: Effects;
   readonly #options: RunOptions;
@@ -49,7 +49,7 @@ export class ScenarioRun {
   readonly #steps: StepReport[] = [];
   #final: readonly Check[] = [];
 
-  constructor(scenario: Scenario, boot: Boot, options: RunOptions = {}) {
+  constructor(scenario: Scenario, boot: Boot<M>, options: RunOptions = {}) {
     this.scenario = scenario;
     this.#options = options;
     const input = { steps: scenario.steps.length, bail: options.bail ?? false };
@@ -148,11 +148,11 @@ export class ScenarioRun {
 }
 
 /** Runs a scenario to its end. */
-export function runScenario(
+export function runScenario<M extends ScenarioMachine>(
   scenario: Scenario,
-  boot: Boot,
+  boot: Boot<M>,
   options: RunOptions = {},
-): { readonly report: RunReport; readonly machine: ScenarioMachine; readonly run: ScenarioRun } {
+): { readonly report: RunReport; readonly machine: M; readonly run: ScenarioRun<M> } {
   const run = new ScenarioRun(scenario, boot, options);
   while (!run.done && run.steps.length < scenario.steps.length) {
     const report = run.step();
