@@ -1,5 +1,5 @@
 // Behaviour of IPE's securityfs nodes. Writes ask for CAP_MAC_ADMIN of whoever opened the node, before the data is looked
-// at; one write is one complete value, the offset is ignored. Reads show the state at the time of the first read.
+// at; one write is one complete value, the offset is ignored and does not move. Each read shows the state of its moment.
 
 import { fromLatin1, latin1 } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
@@ -161,8 +161,10 @@ export function ipePseudo(ipe: IpeCursor): { find(key: string): PseudoNode | und
       const match = POLICY_KEY.exec(key);
       const node =
         match === null ? fixedNode(ipe, key) : policyNode(ipe, Number(match[1]), match[2] as PolicyNode);
-      if (node !== undefined) known.set(key, node);
-      return node;
+      if (node === undefined) return undefined;
+      const live = { ...node, live: true, keepsOffset: true };
+      known.set(key, live);
+      return live;
     },
   };
 }

@@ -38,6 +38,8 @@ export interface PseudoNode {
   write?(task: VfsTask, file: FileId, data: Uint8Array, offset: number): Result<number>;
   /** The handler never moves the offset: each write(2) of an open instance arrives where the one before did. */
   readonly keepsOffset?: boolean;
+  /** The text is made anew for each read(2), as simple_read_from_buffer() over the state of that moment. */
+  readonly live?: boolean;
   release?(task: VfsTask, file: FileId): void;
   /** Where a symbolic link points, decided at each walk: a text, or a place (a magic link such as /proc/self/fd/3). */
   link?(task: VfsTask): Result<string | PathRef>;

@@ -21,6 +21,7 @@ import { bytesContent, MAX_FILE_SIZE, NO_CONTENT, writeAt } from './content.ts';
 import type { Core } from './core.ts';
 import { driverOf, readDevice, writeDevice } from './device.ts';
 import { modified, touchAtime } from './inode.ts';
+import { copyAttr } from './overlay.ts';
 import { isDir } from './perm.ts';
 import type { Content, FileId, Inode, OpenFile, VfsTask } from './types.ts';
 import { FMODE_PATH, FMODE_READ, FMODE_WRITE } from './types.ts';
@@ -90,7 +91,7 @@ function readPseudo(
 ): Result<Uint8Array> {
   const node = core.env.pseudo.find(pseudo);
   if (node?.read === undefined) return core.refused('EINVAL', 'vfs.unsupported');
-  let text = pos === 0 ? null : file.seq;
+  let text = pos === 0 || node.live === true ? null : file.seq;
   if (text === null) {
     const made = node.read(task, file.id);
     if (!made.ok) return made;
@@ -176,17 +177,11 @@ export function writeContent(
   if (!put.ok) return put;
   const end = pos + put.value;
   const { real } = core.file(file.id);
-  if (real !== null) syncSize(core, file.inode, target.key);
+  if (real !== null) copyAttr(core, file.inode);
   if (offset === null || (file.flags & O_APPEND) !== 0) {
     if (offset === null) core.setFile({ ...core.file(file.id), pos: end });
   }
   return put;
-}
-
-/** An overlay inode shows size and times of the layer's inode. */
-function syncSize(core: Core, key: number, from: number): void {
-  const { size, mtime, ctime } = core.inode(from);
-  core.setInode({ ...core.inode(key), size, mtime, ctime });
 }
 
 function putContent(core: Core, inode: Inode, data: Content, pos: number): Result<number> {
