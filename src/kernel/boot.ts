@@ -87,7 +87,8 @@ function mountRootfs(r: Rooms, line: CommandLine): Task {
   const tmpfs = lastValue(line, 'root') === undefined && (types === undefined || types.includes('tmpfs'));
   const sb = r.vfs.createSuperblock({ type: tmpfs ? 'rootfs' : 'ramfs', sid: 'rootfs', rootMode: 0o755 });
   const root = r.vfs.attach(sb, INIT_NS, null);
-  const task = kernelTask(root, INIT_NS);
+  // With CONFIG_SMP the idle task has the number of its CPU in its name.
+  const task = kernelTask(root, INIT_NS, enabled(r.profile, 'CONFIG_SMP') ? 'swapper/0' : 'swapper');
   r.kernel.state = { ...r.kernel.state, root, tasks: r.kernel.state.tasks.set(INIT_PID, task) };
   return task;
 }

@@ -45,6 +45,26 @@ export class LateChip implements TpmChip {
     return this.#bound().pcrRead(pcr, alg);
   }
 
+  /** Banks of the device, also after the driver let go of it. */
+  get allBanks(): readonly HashName[] {
+    return this.#bound().state.banks;
+  }
+
+  /** A command from user space or from the driver's own code. */
+  execute(command: Uint8Array): Uint8Array {
+    const { tpm } = this.#board;
+    assert(tpm !== null, 'a driver without a device');
+    return tpm.execute(command);
+  }
+
+  /** A register through whatever driver instance is bound now; -ENODEV without one. */
+  readBound(pcr: number, alg: HashName): Uint8Array | number {
+    const { kernel, tpm } = this.#board;
+    if (kernel.state.tpmNumber === null || tpm === null) return -19;
+    if (kernel.state.tpmNumber === 0) return this.pcrRead(pcr, alg);
+    return new TpmDriver(tpm, { banks: this.allBanks, gone: false }).pcrRead(pcr, alg);
+  }
+
   /** Another kernel takes over: its driver asks the device anew. */
   rebind(): void {
     this.#driver = null;

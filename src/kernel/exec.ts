@@ -51,8 +51,12 @@ export type ExecSource =
  * Opens a file to execute it and keeps writers out.
  * @kernel fs/exec.c do_open_execat()
  */
-function openExec(k: Kernel, task: Task, source: ExecSource): Result<FileId> {
+function openExec(k: Kernel, task: Task, source: ExecSource, kernelName = false): Result<FileId> {
   const { vfs } = k.env;
+  // An empty name given by the kernel itself is the current directory, which nobody executes.
+  if ('path' in source && source.path === '' && kernelName) {
+    return fail(k.refuse('EACCES', KERNEL_REASON['kernel.exec_noexec_mount']));
+  }
   const opened =
     'path' in source
       ? vfs.open(task, source.path, O_RDONLY, 0, 'exec')
@@ -253,7 +257,7 @@ function execLoad(k: Kernel, task: Task, bprm: Binprm): ExecPhase {
   if (bprm.pathInaccessible) {
     return failExec(k, task, bprm, k.refuse('ENOENT', KERNEL_REASON['kernel.exec_script_unreachable']));
   }
-  const opened = openExec(k, task, { path: interpreter });
+  const opened = openExec(k, task, { path: interpreter }, true);
   if (!opened.ok) return failExec(k, task, bprm, opened.errno);
   closeExec(k, task, bprm.file);
   const argv = [interpreter, bprm.filename, ...bprm.argv.slice(1)];
@@ -269,7 +273,7 @@ function openInterpreter(k: Kernel, task: Task, image: ElfImage): Result<FileId 
   if (name.length !== ph.filesz) return fail('EIO');
   if (name[name.length - 1] !== 0) return fail('ENOEXEC');
   const text = fromLatin1(name);
-  return openExec(k, task, { path: text.slice(0, text.indexOf('\0')) });
+  return openExec(k, task, { path: text.slice(0, text.indexOf('\0')) }, true);
 }
 
 /** @kernel fs/binfmt_elf.c load_elf_binary() */

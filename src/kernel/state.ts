@@ -141,6 +141,9 @@ export interface KernelState {
   readonly log: AppendList<string>;
   /** Reason when the kernel panicked; nothing runs any more. */
   readonly panic: string | null;
+  /** Number of the TPM that is bound to its driver (tpmN), null when none is; and the next number. */
+  readonly tpmNumber: number | null;
+  readonly tpmNext: number;
   /** Pages of memory. */
   readonly ramPages: number;
   /** Names of the active security modules, as securityfs lists them. */
@@ -190,6 +193,8 @@ export function newKernel(cmdline: string, image: KernelImage = {}): KernelState
     eventLog: [],
     log: emptyList(),
     panic: null,
+    tpmNumber: 0,
+    tpmNext: 1,
     ramPages: DEFAULT_RAM_PAGES,
     lsms: [],
     image,
@@ -197,15 +202,15 @@ export function newKernel(cmdline: string, image: KernelImage = {}): KernelState
   };
 }
 
-/** The kernel acting for itself during boot: swapper/0 with all credentials. */
-export function kernelTask(root: PathRef, ns: number): Task {
+/** The kernel acting for itself during boot: swapper with all credentials. */
+export function kernelTask(root: PathRef, ns: number, comm = 'swapper'): Task {
   return {
     cred: INIT_CRED,
     root,
     cwd: root,
     umask: 0o022,
     ns,
-    comm: 'swapper/0',
+    comm,
     pid: 1,
     ppid: 0,
     exe: '',

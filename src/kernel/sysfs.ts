@@ -1,20 +1,18 @@
 // /sys and /dev as far as the simulator's kernel fills them: the TPM's registers, the firmware loader and its test device,
 // the mount point of securityfs, and the block devices. Everything else of the device tree is left out.
 
-import { fromLatin1, toHex, utf8 } from '../base/bytes.ts';
+import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
 import type { HashName } from '../crypto/provider.ts';
-import type { TpmChip } from '../tpm/chip.ts';
 import type { PseudoNode } from '../vfs/api.ts';
 import { S_IFBLK, S_IFCHR } from '../vfs/constants.ts';
 import { makedev } from '../vfs/device.ts';
+import type { LateChip } from './chip.ts';
 import { requestFirmware } from './firmware-loader.ts';
 import type { Kernel } from './kernel.ts';
 import { dir, node, type TreeNode } from './procfs.ts';
-
-const TPM = 'class/tpm/tpm0';
-const PCRS = 24;
+import { findTpmNode, tpmDriverTree, tpmTree } from './tpm-device.ts';
 
 /** Nodes of sysfs; the TPM's directories follow its banks. */
 export function sysTree(banks: readonly HashName[] | null): TreeNode[] {
@@ -32,25 +30,10 @@ export function sysTree(banks: readonly HashName[] | null): TreeNode[] {
     dir('devices/virtual/misc', 0o755),
     dir('devices/virtual/misc/test_firmware', 0o755),
     node('devices/virtual/misc/test_firmware/trigger_request', 0o200, 'sys/trigger_request'),
+    dir('devices/platform', 0o755),
     dir('class/tpm', 0o755),
   ];
-  if (banks === null) return tree;
-  tree.push(dir(TPM, 0o755), node(`${TPM}/tpm_version_major`, 0o444, 'sys/tpm_version_major'));
-  for (const bank of banks) {
-    tree.push(dir(`${TPM}/pcr-${bank}`, 0o755));
-    for (let i = 0; i < PCRS; i++) tree.push(node(`${TPM}/pcr-${bank}/${i}`, 0o444, `sys/pcr/${bank}/${i}`));
-  }
-  return tree;
-}
-
-/** One register: upper-case hex and a newline; nothing when the TPM does not answer. */
-function pcrNode(chip: TpmChip, bank: HashName, pcr: number): PseudoNode {
-  return {
-    read: () => {
-      const value = chip.pcrRead(pcr, bank);
-      return ok(utf8(typeof value === 'number' ? '' : `${toHex(value).toUpperCase()}\n`));
-    },
-  };
+  return banks === null ? tree : [...tree, ...tpmDriverTree(), ...tpmTree(0, banks)];
 }
 
 const trimmed = (data: Uint8Array): string => fromLatin1(data).replace(/[\n\0].*$/s, '');
@@ -104,19 +87,14 @@ function triggerRequest(k: Kernel): PseudoNode {
 }
 
 /** Behaviour of the nodes of sysfs, by key. */
-export function sysPseudo(k: Kernel, chip: TpmChip | null): Readonly<Record<string, PseudoNode>> {
-  const out: Record<string, PseudoNode> = {
+export function sysPseudo(k: Kernel, chip: LateChip | null): (key: string) => PseudoNode | undefined {
+  const nodes: Readonly<Record<string, PseudoNode>> = {
     'sys/kexec_loaded': { read: () => ok(utf8(`${k.state.kexec === null ? 0 : 1}\n`)) },
     'sys/firmware_path': firmwarePath(k),
     'sys/sig_enforce': sigEnforce(k),
     'sys/trigger_request': triggerRequest(k),
-    'sys/tpm_version_major': { read: () => ok(utf8('2\n')) },
   };
-  for (const bank of chip?.banks ?? []) {
-    if (chip === null) break;
-    for (let i = 0; i < PCRS; i++) out[`sys/pcr/${bank}/${i}`] = pcrNode(chip, bank, i);
-  }
-  return out;
+  return (key) => nodes[key] ?? findTpmNode(k, chip, key);
 }
 
 const TPM_MINOR = 224;
