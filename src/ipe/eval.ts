@@ -4,7 +4,7 @@
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';
 import type { EventValue } from '../base/trace.ts';
-import type { FileId, Inode, VfsTask } from '../vfs/types.ts';
+import type { FileId, VfsTask } from '../vfs/types.ts';
 import {
   AUDIT_IPE_ACCESS,
   accessBody,
@@ -73,23 +73,13 @@ function missed(ipe: IpeCursor, context: IpeEvalContext, table: IpeOpTable): Eve
   return out;
 }
 
-/**
- * The inode that the record names: file_inode(). A mapping of an overlay file holds the layer's own file since mmap, with
- * the overlay's path.
- */
-function recordInode(ipe: IpeCursor, context: IpeEvalContext, file: FileId): Inode {
-  if (context.hook === 'MPROTECT' && context.inode !== null) return context.inode;
-  return ipe.env.vfs.inode(ipe.env.vfs.file(file).inode);
-}
-
 function auditFile(ipe: IpeCursor, context: IpeEvalContext): IpeAuditFile | null {
   if (context.file === null) return null;
   const { vfs } = ipe.env;
-  const inode = recordInode(ipe, context, context.file);
+  const file = vfs.file(context.file);
+  const inode = vfs.inode(file.inode);
   return {
-    path: fromLatin1(
-      utf8(vfs.dPath(vfs.file(context.file).path, { deleted: true, root: context.task.root })),
-    ),
+    path: fromLatin1(utf8(vfs.dPath(file.path, { deleted: true, root: context.task.root }))),
     dev: vfs.superblock(inode.sb).sid,
     ino: inode.ino,
   };

@@ -91,7 +91,9 @@ export class Ipe {
       this.env.trace.emit('ipe.evaluate', { hook: 'MPROTECT', file }, IPE_REASON['ipe.already_executable']);
       return 0;
     }
-    return this.#judge(task, file, 'EXECUTE', 'MPROTECT');
+    // A mapping of an overlay file holds the layer's own file since mmap (backing_file_mmap).
+    const held = file === null ? null : (this.env.vfs.file(file).real ?? file);
+    return this.#judge(task, held, 'EXECUTE', 'MPROTECT');
   }
 
   /** @kernel security/ipe/hooks.c ipe_kernel_read_file() */

@@ -103,16 +103,25 @@ describe('properties', () => {
   });
 
   it('judges an overlay file by the layer below, and boot_verified by the overlay itself', () => {
-    const lower: FakeFile = { path: '/l', device: 'dm-0', ino: 13, dev: 'dm-0' };
-    const over: FakeFile = { path: '/o/p', sb: 5, ino: 40, dev: 'overlay', realData: lower };
+    const lower: FakeFile = { path: '/p', sb: 6, device: 'dm-0', ino: 13, dev: 'dm-0' };
+    const over: FakeFile = { path: '/o/p', sb: 5, ino: 40, dev: 'overlay', realData: lower, real: lower };
     expect(exec(world('op=EXECUTE dmverity_signature=TRUE action=ALLOW'), over)).toBe(0);
     const w = world('op=EXECUTE boot_verified=TRUE action=ALLOW');
     w.ipe.initramfsPopulated(6);
     expect(exec(w, over)).toBe('EACCES');
     expect(w.records().at(-1)).toContain('path="/o/p" dev="overlay" ino=40');
+  });
+
+  it('sees the file of the layer at mprotect, because the mapping holds that one', () => {
+    const lower: FakeFile = { path: '/p', sb: 6, ino: 13, dev: 'dm-0' };
+    const over: FakeFile = { path: '/o/p', sb: 5, ino: 40, dev: 'overlay', realData: lower, real: lower };
+    const w = world('op=EXECUTE boot_verified=TRUE action=ALLOW');
     w.mappings.set(1, { file: w.open(over), prot: PROT_READ });
-    w.ipe.fileMprotect(TASK, 1, PROT_READ | PROT_EXEC);
-    expect(w.records().at(-1)).toContain('path="/o/p" dev="dm-0" ino=13');
+    expect(w.ipe.fileMprotect(TASK, 1, PROT_READ | PROT_EXEC)).toBe('EACCES');
+    expect(w.records().at(-1)).toContain('path="/p" dev="dm-0" ino=13');
+    w.ipe.initramfsPopulated(6);
+    expect(w.ipe.fileMprotect(TASK, 1, PROT_READ | PROT_EXEC)).toBe(0);
+    expect(exec(w, over)).toBe('EACCES');
   });
 
   it('holds for neither value when its option is off', () => {

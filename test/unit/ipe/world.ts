@@ -24,6 +24,8 @@ export interface FakeFile {
   readonly ino?: number;
   readonly verity?: VerityInfo;
   readonly realData?: FakeFile;
+  /** The layer's own open file behind an overlay file. */
+  readonly real?: FakeFile;
   readonly caps?: bigint;
   readonly userNs?: number;
 }
@@ -103,6 +105,7 @@ export class World {
       file: (id: number) => ({
         inode: id,
         path: { mount: id, dentry: id },
+        real: this.#realOf(id),
         cred: { caps: this.files.get(id)?.caps ?? CAP_FULL_SET, userNs: this.files.get(id)?.userNs ?? 0 },
       }),
       inode,
@@ -114,6 +117,11 @@ export class World {
       mapping: (id: number) => this.mappings.get(id),
       dPath: (path: { readonly dentry: number }) => this.#inodes.get(path.dentry)?.path ?? '',
     } as unknown as VfsApi;
+  }
+
+  #realOf(id: number): number | null {
+    const real = this.files.get(id)?.real;
+    return real === undefined ? null : this.open(real);
   }
 
   #device(name: string): { readonly verity: FakeDevice } | undefined {
