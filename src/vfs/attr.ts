@@ -18,6 +18,7 @@ import { MAX_FILE_SIZE, resize } from './content.ts';
 import type { Core } from './core.ts';
 import type { Iattr } from './hooks.ts';
 import { changed, relinked } from './inode.ts';
+import { copyAttr, metaInode, mounter, realPath } from './overlay.ts';
 import {
   capableInode,
   inGroup,
@@ -80,7 +81,7 @@ export function notifyChange(core: Core, task: VfsTask, path: PathRef, asked: Ch
   const denied = maySetattr(core, task, inode, asked);
   if (denied !== 0) return denied;
   if (asked.mode !== undefined && isLink(inode)) return core.refuse('EOPNOTSUPP', 'vfs.symlink');
-  const killPriv = asked.killPriv === true && needKillpriv(inode);
+  const killPriv = asked.killPriv === true && needKillpriv(metaInode(core, inode));
   const kill = (asked.kill ?? 0) & inode.mode;
   let { mode } = asked;
   if (kill !== 0) mode = (mode ?? inode.mode) & ~kill;
@@ -88,7 +89,7 @@ export function notifyChange(core: Core, task: VfsTask, path: PathRef, asked: Ch
   const attr = iattrOf(change, kill !== 0);
   const err = core.env.hooks.inodeSetattr(task, path, key, attr);
   if (err !== 0) return err;
-  const failed = fsSetattr(core, task, key, change);
+  const failed = fsSetattr(core, task, path, change);
   if (failed !== 0) return failed;
   core.env.hooks.inodePostSetattr(task, path, key, attr);
   return 0;
@@ -149,7 +150,8 @@ function chgrpOk(core: Core, cred: Cred, inode: Inode, gid: number): boolean {
  *
  * @kernel fs/ext4/inode.c ext4_setattr()
  */
-export function fsSetattr(core: Core, task: VfsTask, key: InodeKey, change: Change): Err {
+function fsSetattr(core: Core, task: VfsTask, path: PathRef, change: Change): Err {
+  const { inode: key } = core.dentry(path.dentry);
   const inode = core.inode(key);
   const fs = core.fs(inode.sb);
   if (fs.setattr === 'disk' && inode.immutable) return core.refuse('EPERM', 'vfs.immutable');
@@ -157,6 +159,8 @@ export function fsSetattr(core: Core, task: VfsTask, key: InodeKey, change: Chan
     return core.refuse('EPERM', 'vfs.unsupported');
   const { err, mode } = setattrPrepare(core, task.cred, inode, change);
   if (err !== 0) return err;
+  if (inode.layers !== null)
+    return overlaySetattr(core, task, path, { ...change, ...(mode === undefined ? {} : { mode }) });
   if (fs.fixedOwner) return fixedSetattr(core, key, { ...change, ...(mode === undefined ? {} : { mode }) });
   if (mode !== undefined && (inode.seals & F_SEAL_EXEC) !== 0 && ((inode.mode ^ mode) & 0o111) !== 0)
     return core.refuse('EPERM', 'vfs.sealed');
@@ -184,6 +188,26 @@ export function fsSetattr(core: Core, task: VfsTask, key: InodeKey, change: Chan
   }
   if (counts) core.setInode(changed(core, inode, patch));
   else core.setInode(stamps ? relinked(core, inode, patch) : { ...inode, ...patch });
+  return 0;
+}
+
+/**
+ * Copies up, then changes the upper inode as the mounter.
+ *
+ * @kernel fs/overlayfs/inode.c ovl_setattr()
+ */
+function overlaySetattr(core: Core, task: VfsTask, path: PathRef, change: Change): Err {
+  const err = core.overlay.copyUp(core, task, path.dentry, change.size === undefined ? 'meta' : 'data');
+  if (err !== 0) return err;
+  const { inode: key, sb } = core.dentry(path.dentry);
+  const { kill, mode, ...rest } = change;
+  const passed =
+    kill === undefined || kill === 0
+      ? { ...rest, ...(mode === undefined ? {} : { mode }) }
+      : { ...rest, kill };
+  const failed = notifyChange(core, mounter(core, sb, task), realPath(core, core.inode(key)), passed);
+  if (failed !== 0) return failed;
+  copyAttr(core, key);
   return 0;
 }
 
@@ -249,7 +273,7 @@ function needKillpriv(inode: Inode): boolean {
 function privsToRemove(core: Core, task: VfsTask, inode: Inode): { kill: number; killPriv: boolean } | null {
   if (!isReg(inode)) return null;
   const kill = (inode.mode & (S_ISUID | S_ISGID)) === 0 ? 0 : shouldDropSuidgid(core, task.cred, inode);
-  const killPriv = needKillpriv(inode);
+  const killPriv = needKillpriv(metaInode(core, inode));
   return kill === 0 && !killPriv ? null : { kill, killPriv };
 }
 

@@ -8,6 +8,7 @@ import type { EventData } from '../base/trace.ts';
 import type { VfsEnv } from './api.ts';
 import type { FsBehaviour } from './filesystems.ts';
 import { behaviourOf } from './filesystems.ts';
+import type { OverlayOps } from './overlay.ts';
 import type { VfsReason } from './reasons.ts';
 import type {
   Dentry,
@@ -23,6 +24,7 @@ import type {
   SbId,
   Superblock,
   VfsState,
+  VfsTask,
 } from './types.ts';
 
 export class Core {
@@ -31,9 +33,15 @@ export class Core {
   /** Reason of the refusal that is on its way out; taken by `finish`. */
   why: VfsReason | null = null;
 
-  constructor(state: VfsState, env: VfsEnv) {
+  /** The task whose operation is running, for what hooks do on its behalf. */
+  current: VfsTask | null = null;
+  /** What overlay mounts do, bound late: it needs the operations that ask for it. */
+  readonly overlay: OverlayOps;
+
+  constructor(state: VfsState, env: VfsEnv, overlay: OverlayOps) {
     this.state = state;
     this.env = env;
+    this.overlay = overlay;
   }
 
   inode(key: InodeKey): Inode {

@@ -18,7 +18,8 @@ import {
 import type { Core } from './core.ts';
 import { tooLong } from './dcache.ts';
 import { byteLength, S_DEAD } from './inode.ts';
-import { lookupChild, pathParent } from './namei.ts';
+import { pathParent } from './namei.ts';
+import { lookupChild } from './overlay.ts';
 import { capable, inodePermission, mntWantWrite } from './perm.ts';
 import type { Dentry, Inode, PathRef, VfsTask } from './types.ts';
 
@@ -28,6 +29,7 @@ import type { Dentry, Inode, PathRef, VfsTask } from './types.ts';
  * @kernel fs/namei.c lookup_open()
  */
 export function makeNode(core: Core, task: VfsTask, dir: Dentry, name: string, birth: Birth): Result<Dentry> {
+  if (core.inode(dir.inode).layers !== null) return core.overlay.create(core, task, dir, name, birth);
   return createNode(core, task, dir, name, birth);
 }
 

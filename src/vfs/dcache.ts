@@ -75,12 +75,16 @@ export function dput(core: Core, id: DentryId): void {
   core.state = { ...core.state, dentries: core.state.dentries.delete(id) };
 }
 
-/** Whether an open file shows a dentry. */
+/** Whether somebody still shows a dentry: an open file, a task in a directory, an overlay above. */
 export function dentryInUse(core: Core, inode: Inode, id: DentryId): boolean {
   if (inode.children !== null) return true;
   if (inode.openCount === 0) return false;
-  for (const file of core.state.files.values()) if (file.path.dentry === id) return true;
-  return false;
+  let files = 0;
+  for (const file of core.state.files.values()) {
+    if (file.path.dentry === id) return true;
+    if (file.inode === inode.key) files++;
+  }
+  return inode.openCount > files;
 }
 
 /** The mount that covers a path, seen from its mount; undefined when nothing is mounted there. */

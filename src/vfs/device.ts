@@ -50,9 +50,8 @@ export function openDevice(core: Core, task: VfsTask, file: OpenFile, inode: Ino
   if (driver !== undefined) return driver.open?.(task, file.id, flags) ?? 0;
   if (isBlock(inode)) {
     const device = blockDevice(core, inode.rdev);
-    if (device === undefined) return core.refuse('ENXIO', 'vfs.no_device');
-    if (device.readonly && (file.fmode & 2) !== 0) return core.refuse('EACCES', 'vfs.read_only');
-    return 0;
+    // A read-only disk can be opened for writing; the writes fail.
+    return device === undefined ? core.refuse('ENXIO', 'vfs.no_device') : 0;
   }
   return memoryDevice(inode.rdev) === undefined ? core.refuse('ENXIO', 'vfs.no_device') : 0;
 }
@@ -61,7 +60,8 @@ export function openDevice(core: Core, task: VfsTask, file: OpenFile, inode: Ino
 export function readDevice(core: Core, inode: Inode, length: number, pos: number): Result<Uint8Array> {
   if (isBlock(inode)) {
     const device = blockDevice(core, inode.rdev);
-    const bytes = device === undefined ? undefined : core.env.deviceContent?.(device.name);
+    const known = device === undefined || device.unreadable === true ? undefined : device.name;
+    const bytes = known === undefined ? undefined : core.env.deviceContent?.(known);
     return bytes === undefined ? core.refused('EIO', 'vfs.io') : ok(bytes.subarray(pos, pos + length));
   }
   switch (memoryDevice(inode.rdev)) {

@@ -17,7 +17,8 @@ import { filenameCreate, mayCreate } from './create.ts';
 import { childKey, dentryInUse, hashChild, newDentry, tooLong, unhash } from './dcache.ts';
 import { I_LINKABLE, iputFinal, modified, relinked, S_DEAD } from './inode.ts';
 import { detachMounts, localMountpoint } from './mounts.ts';
-import { lookupChild, type Parent, pathLookup, pathParent } from './namei.ts';
+import { type Parent, pathLookup, pathParent } from './namei.ts';
+import { lookupChild, mergedNames } from './overlay.ts';
 import { checkSticky, inodePermission, isDir, mntWantWrite } from './perm.ts';
 import type { Dentry, DentryId, Inode, InodeKey, PathRef, VfsTask } from './types.ts';
 
@@ -71,7 +72,10 @@ export function unlink(core: Core, task: VfsTask, path: string): Err {
   if (denied !== 0) return denied;
   if (!core.fs(parent.sb).writable) return core.refuse('EPERM', 'vfs.unsupported');
   if (localMountpoint(core, task, dentry)) return core.refuse('EBUSY', 'vfs.busy');
-  dropName(core, dentry);
+  if (parent.layers !== null) {
+    const err = core.overlay.remove(core, task, dentry);
+    if (err !== 0) return err;
+  } else dropName(core, dentry);
   detachMounts(core, task, dentry.id);
   return 0;
 }
@@ -90,6 +94,12 @@ export function dropName(core: Core, dentry: Dentry): void {
   iputFinal(core, inode.key);
 }
 
+/** @kernel fs/libfs.c simple_empty() */
+function isEmpty(core: Core, dentry: Dentry): boolean {
+  const { children, layers } = core.inode(dentry.inode);
+  return layers === null ? (children?.size ?? 0) === 0 : mergedNames(core, layers).length === 0;
+}
+
 /** @kernel fs/namei.c do_rmdir() */
 export function rmdir(core: Core, task: VfsTask, path: string): Err {
   const found = pathParent(core, task, path);
@@ -105,8 +115,11 @@ export function rmdir(core: Core, task: VfsTask, path: string): Err {
   if (denied !== 0) return denied;
   if (!core.fs(parent.sb).writable) return core.refuse('EPERM', 'vfs.unsupported');
   if (localMountpoint(core, task, dentry)) return core.refuse('EBUSY', 'vfs.busy');
-  if ((core.inode(dentry.inode).children?.size ?? 0) > 0) return core.refuse('ENOTEMPTY', 'vfs.not_empty');
-  dropDirectory(core, dentry);
+  if (!isEmpty(core, dentry)) return core.refuse('ENOTEMPTY', 'vfs.not_empty');
+  if (parent.layers !== null) {
+    const err = core.overlay.remove(core, task, dentry);
+    if (err !== 0) return err;
+  } else dropDirectory(core, dentry);
   detachMounts(core, task, dentry.id);
   return 0;
 }
@@ -144,11 +157,22 @@ export function link(core: Core, task: VfsTask, source: PathRef, to: string): Er
   if (!fs.writable || !fs.links || isDir(inode)) return core.refuse('EPERM', 'vfs.unsupported');
   if (inode.nlink === 0 && (inode.flags & I_LINKABLE) === 0) return core.refuse('ENOENT', 'vfs.no_entry');
   if (fs.type === 'ext4' && inode.nlink >= 65000) return core.refuse('EMLINK', 'vfs.link_limit');
+  if (inode.layers !== null) return core.overlay.link(core, task, core.dentry(source.dentry), dir, name);
+  addLink(core, inode, dir, name);
+  return 0;
+}
+
+/**
+ * One more name for an inode.
+ *
+ * @kernel fs/ext4/namei.c ext4_link()
+ */
+export function addLink(core: Core, inode: Inode, dir: Dentry, name: string): Dentry {
   core.setInode(relinked(core, inode, { nlink: inode.nlink + 1, flags: inode.flags & ~I_LINKABLE }));
   const dentry = newDentry(core, dir.id, name, inode);
   hashChild(core, dir.inode, dentry);
   core.setInode(modified(core, core.inode(dir.inode), {}));
-  return 0;
+  return dentry;
 }
 
 /** The source of link(2). */
@@ -167,7 +191,7 @@ function isAncestor(core: Core, above: DentryId, id: DentryId): boolean {
   }
 }
 
-interface Move {
+export interface Move {
   readonly oldDir: Dentry;
   readonly newDir: Dentry;
   readonly source: Dentry;
@@ -242,14 +266,18 @@ function vfsRename(core: Core, task: VfsTask, move: Move): Err {
   }
   if (localMountpoint(core, task, source) || (target !== undefined && localMountpoint(core, task, target)))
     return core.refuse('EBUSY', 'vfs.busy');
-  if (exchange && target !== undefined) return swap(core, move, target);
-  if (targetDirs && target !== undefined && (core.inode(target.inode).children?.size ?? 0) > 0)
+  if (!exchange && targetDirs && target !== undefined && !isEmpty(core, target))
     return core.refuse('ENOTEMPTY', 'vfs.not_empty');
+  if (from.layers !== null) {
+    if ((flags & RENAME_WHITEOUT) !== 0) return core.refuse('EINVAL', 'vfs.unsupported');
+    return core.overlay.rename(core, task, source, newDir, move.name, target, exchange);
+  }
+  if (exchange && target !== undefined) return swap(core, move, target);
   return moveName(core, task, move);
 }
 
 /** The file system's rename: the target goes, the source's dentry moves. */
-function moveName(core: Core, task: VfsTask, move: Move): Err {
+export function moveName(core: Core, task: VfsTask, move: Move): Err {
   const { oldDir, newDir, source, target, name } = move;
   if (target !== undefined) {
     if (isDir(core.inode(target.inode))) dropDirectory(core, target);
@@ -282,7 +310,7 @@ function relocate(core: Core, source: Dentry, oldDir: InodeKey, newDir: Dentry, 
 }
 
 /** @kernel fs/namei.c vfs_rename() */
-function swap(core: Core, move: Move, target: Dentry): Err {
+export function swap(core: Core, move: Move, target: Dentry): Err {
   const { oldDir, newDir, source } = move;
   const a = { ...source, parent: newDir.id, name: target.name };
   const b = { ...target, parent: oldDir.id, name: source.name };

@@ -11,7 +11,7 @@ import type { Core } from './core.ts';
 import { hashChild, mountKey, newDentry } from './dcache.ts';
 import { blockDevice, makedev } from './device.ts';
 import { behaviourOf, typeNamed } from './filesystems.ts';
-import { forget, newInode } from './inode.ts';
+import { forget, newInode, releaseReal } from './inode.ts';
 import { type FsParameters, parseParameters } from './mount-options.ts';
 import { pathLookup } from './namei.ts';
 import { capable, isDir, nsCapable } from './perm.ts';
@@ -33,6 +33,14 @@ const ZERO_UUID = new Uint8Array(16);
 /** Type of a pseudo file system that exists once: a second mount shows the same superblock. */
 const SINGLE: readonly FsType[] = ['proc', 'sysfs', 'securityfs', 'devtmpfs'];
 
+/** @kernel lib/uuid.c uuid_gen() */
+function randomUuid(core: Core): Uint8Array {
+  const uuid = core.env.random.bytes(16);
+  uuid[6] = ((uuid[6] as number) & 0x0f) | 0x40;
+  uuid[8] = ((uuid[8] as number) & 0x3f) | 0x80;
+  return uuid;
+}
+
 /** A file system with its root directory; ext4 has its lost+found as mkfs makes it. */
 export function createSuperblock(core: Core, options: SuperblockOptions): SbId {
   const fs = behaviourOf(options.type);
@@ -44,7 +52,7 @@ export function createSuperblock(core: Core, options: SuperblockOptions): SbId {
     type: options.type,
     magic: fs.magic,
     sid: options.sid ?? options.device ?? options.type,
-    uuid: options.uuid ?? ZERO_UUID,
+    uuid: options.uuid ?? (options.type === 'tmpfs' ? randomUuid(core) : ZERO_UUID),
     dev:
       options.device === undefined ? makedev(0, anon) : (core.state.devices.get(options.device)?.rdev ?? 0),
     root: 0,
@@ -262,6 +270,7 @@ function deviceTree(
   if (core.mountOf(found.value.mount).nodev) return core.refused('EACCES', 'vfs.nodev');
   const device = blockDevice(core, node.rdev);
   if (device === undefined) return core.refused('ENXIO', 'vfs.no_device');
+  if (device.unreadable === true) return core.refused('EIO', 'vfs.io');
   const sb = device.sb === null ? undefined : core.superblock(device.sb);
   if (sb === undefined || sb.type !== type) return core.refused('EINVAL', 'vfs.bad_argument');
   if (device.readonly && !readonly) return core.refused('EACCES', 'vfs.read_only');
@@ -296,6 +305,7 @@ function memoryTree(
   if (SINGLE.includes(type)) {
     for (const sb of core.state.superblocks.values()) if (sb.type === type) return ok(sb.id);
   }
+  if (type === 'overlay') return core.overlay.mount(core, task, parameters);
   const { userNs } = task.cred;
   const id = createSuperblock(core, { type, userNs, untrustedMounter: type === 'fuse' && userNs !== 0 });
   const root = core.inode(core.dentry(core.superblock(id).root).inode);
@@ -464,6 +474,7 @@ function shutDown(core: Core, id: SbId): void {
   const keys = [...core.state.inodes.values()].filter((i) => i.sb === id).map((i) => i.key);
   for (const key of keys.sort((a, b) => a - b)) forget(core, key);
   if (SINGLE.includes(sb.type) || sb.type === 'rootfs') return;
+  if (sb.overlay !== null) for (const key of keys) releaseReal(core, core.inode(key));
   const keeps = sb.device !== null;
   const iunique = core.fs(id).inodeNumbers === 'iunique';
   const inodes = core.state.inodes.withMutations((map) => {
@@ -488,7 +499,13 @@ function shutDown(core: Core, id: SbId): void {
   const gone = (d: Dentry): boolean => d.sb === id && (!keeps || !inodes.has(d.inode) || !d.hashed);
   const dentries = core.state.dentries.filter((d) => !gone(d));
   core.state = { ...core.state, inodes, dentries };
-  if (!keeps) core.state = { ...core.state, superblocks: core.state.superblocks.delete(id) };
+  if (keeps) return;
+  core.state = { ...core.state, superblocks: core.state.superblocks.delete(id) };
+  if (sb.overlay === null) return;
+  const mounts = new Set(
+    [sb.overlay.upper, ...sb.overlay.lowers].flatMap((p) => (p === null ? [] : [p.mount])),
+  );
+  for (const m of mounts) removeMount(core, core.mountOf(m));
 }
 
 /** @kernel fs/namespace.c copy_mnt_ns() */

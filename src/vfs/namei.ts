@@ -5,8 +5,9 @@ import { assert } from '../base/assert.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import { MAX_SYMLINKS, MAY_EXEC, PATH_MAX, S_IFLNK, S_IFMT } from './constants.ts';
 import type { Core } from './core.ts';
-import { childKey, mountOn, tooLong } from './dcache.ts';
+import { mountOn, tooLong } from './dcache.ts';
 import { byteLength, S_DEAD } from './inode.ts';
+import { lookupChild } from './overlay.ts';
 import { inodePermission, isDir } from './perm.ts';
 import type { Dentry, PathRef, VfsTask } from './types.ts';
 
@@ -70,17 +71,6 @@ export function down(core: Core, path: PathRef): PathRef {
     if (mount === undefined) return at;
     at = { mount, dentry: core.mountOf(mount).root };
   }
-}
-
-/**
- * The entry of a directory, without permission check and without crossing a mount.
- *
- * @kernel fs/namei.c lookup_fast()
- */
-export function lookupChild(core: Core, dir: Dentry, name: string): Dentry | undefined {
-  const inode = core.inode(dir.inode);
-  const id = inode.children?.get(childKey(core, inode.sb, name));
-  return id === undefined ? undefined : core.dentry(id);
 }
 
 /**

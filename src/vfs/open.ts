@@ -44,13 +44,13 @@ import { openDevice } from './device.ts';
 import { verityFileOpen } from './fsverity.ts';
 import { I_LINKABLE, iputFinal, S_DEAD } from './inode.ts';
 import { down, openFollow, openWalk, type Parent, pathLookup } from './namei.ts';
-import { lookupChild } from './overlay.ts';
+import { dataPath, lookupChild, mounter } from './overlay.ts';
 import { inodePermission, isDir, isReg, mntWantWrite, ownerOrCapable, pathNoexec } from './perm.ts';
 import type { Dentry, FileId, Inode, OpenFile, PathRef, VfsTask } from './types.ts';
 import { FMODE_CREATED, FMODE_EXEC, FMODE_PATH, FMODE_READ, FMODE_WRITE, FMODE_WRITER } from './types.ts';
 
 /** What build_open_flags() makes of flags and mode. */
-interface OpenOp {
+export interface OpenOp {
   readonly flags: number;
   readonly mode: number;
   /** The mask that file_post_open gets. */
@@ -305,10 +305,12 @@ export function dentryOpen(
   let err = core.env.hooks.fileOpen(task, id);
   if (err === 0) err = fileOwnOpen(core, task, file, op.flags);
   if (err !== 0) {
+    const { why } = core;
     count(core, core.inode(key), file.fmode, -1);
     core.state = { ...core.state, files: core.state.files.delete(id) };
     dput(core, path.dentry);
     iputFinal(core, key);
+    core.why = why;
     return fail(err);
   }
   if ((op.flags & O_DIRECT) !== 0 && !(isReg(inode) && core.fs(inode.sb).direct)) {
@@ -340,6 +342,7 @@ function fileOwnOpen(core: Core, task: VfsTask, file: OpenFile, flags: number): 
   const verity = verityFileOpen(core, file.inode, (file.fmode & FMODE_WRITE) !== 0);
   if (verity !== 0) return verity;
   if (inode.pseudo !== null) return core.env.pseudo.find(inode.pseudo)?.open?.(task, file.id, flags) ?? 0;
+  if (inode.layers !== null && (isReg(inode) || isDir(inode))) return overlayOpen(core, task, file, flags);
   const type = inode.mode & S_IFMT;
   if (type === S_IFSOCK) return core.refuse('ENXIO', 'vfs.no_device');
   if (type === S_IFCHR || type === S_IFBLK) return openDevice(core, task, file, inode, flags);
@@ -349,26 +352,58 @@ function fileOwnOpen(core: Core, task: VfsTask, file: OpenFile, flags: number): 
 }
 
 /**
- * An unnamed file in a directory.
+ * Copies up what will be written, then opens the layer's file behind it as the mounter.
  *
- * @kernel fs/namei.c vfs_tmpfile()
+ * @kernel fs/overlayfs/file.c ovl_open()
  */
+function overlayOpen(core: Core, task: VfsTask, file: OpenFile, flags: number): Err {
+  const writes = (file.fmode & FMODE_WRITE) !== 0 || (flags & O_TRUNC) !== 0;
+  if (isDir(core.inode(file.inode))) return 0;
+  if (writes) {
+    const how = (flags & O_TRUNC) !== 0 ? 'truncate' : 'data';
+    const err = core.overlay.copyUp(core, task, file.path.dentry, how);
+    if (err !== 0) return err;
+  }
+  const inode = core.inode(file.inode);
+  const path = dataPath(core, inode);
+  const as = mounter(core, inode.sb, task);
+  const real = core.inode(core.dentry(path.dentry).inode);
+  const mask = (file.fmode & FMODE_READ ? MAY_READ : 0) | (file.fmode & FMODE_WRITE ? MAY_WRITE : 0);
+  const denied = inodePermission(core, as, real, MAY_OPEN | mask);
+  if (denied !== 0) return denied;
+  const op = { flags: flags & F_FLAGS & ~__FMODE_EXEC, mode: 0, accMode: mask };
+  const opened = dentryOpen(core, as, path, op, false);
+  if (!opened.ok) return opened.errno;
+  core.setFile({ ...core.file(file.id), real: opened.value });
+  return 0;
+}
+
+/** @kernel fs/namei.c do_tmpfile() */
 function openTmpfile(core: Core, task: VfsTask, path: string, op: OpenOp): Result<FileId> {
   const at = pathLookup(core, task, path, { directory: true });
   if (!at.ok) return at;
   const ro = mntWantWrite(core, core.mountOf(at.value.mount));
-  if (ro !== 0) return fail(ro);
-  const dir = core.dentry(at.value.dentry);
+  return ro !== 0 ? fail(ro) : tmpfile(core, task, at.value, op);
+}
+
+/**
+ * An unnamed file in a directory.
+ *
+ * @kernel fs/namei.c vfs_tmpfile()
+ */
+export function tmpfile(core: Core, task: VfsTask, at: PathRef, op: OpenOp): Result<FileId> {
+  const dir = core.dentry(at.dentry);
   const inode = core.inode(dir.inode);
   const denied = inodePermission(core, task, inode, MAY_WRITE | MAY_EXEC);
   if (denied !== 0) return fail(denied);
-  if (!core.fs(inode.sb).tmpfile) return core.refused('EOPNOTSUPP', 'vfs.unsupported');
+  if (!core.fs(inode.sb).tmpfile || inode.layers !== null)
+    return core.refused('EOPNOTSUPP', 'vfs.unsupported');
   const made = bearInode(core, task, dir.inode, '/', { mode: op.mode }, 0);
   if (!made.ok) return made;
   const { key, ino } = made.value;
   if ((op.flags & O_EXCL) === 0) core.setInode({ ...core.inode(key), flags: I_LINKABLE });
   const dentry = newDentry(core, dir.id, `#${ino}`, core.inode(key), false);
-  const opened = dentryOpen(core, task, { mount: at.value.mount, dentry: dentry.id }, op, false);
+  const opened = dentryOpen(core, task, { mount: at.mount, dentry: dentry.id }, op, false);
   if (!opened.ok) return opened;
   core.env.hooks.inodePostCreateTmpfile(task, opened.value, key);
   return opened;
@@ -395,6 +430,7 @@ export function put(core: Core, task: VfsTask, id: FileId): boolean {
   const inode = core.inode(file.inode);
   if (inode.pseudo !== null && (file.fmode & FMODE_PATH) === 0)
     core.env.pseudo.find(inode.pseudo)?.release?.(task, id);
+  if (file.real !== null) put(core, mounter(core, inode.sb, task), file.real);
   count(core, core.inode(file.inode), file.fmode, -1);
   core.state = { ...core.state, files: core.state.files.delete(id) };
   const now = core.inode(file.inode);

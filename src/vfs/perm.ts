@@ -95,8 +95,9 @@ export function inGroupOrCapable(core: Core, cred: Cred, inode: Inode, gid: numb
 function aclPermissionCheck(core: Core, cred: Cred, inode: Inode, mask: number): boolean {
   const { mode } = inode;
   if (cred.fsuid === inode.uid) return (mask & 7 & ~(mode >> 6)) === 0;
-  if (inode.xattrs.length > 0 && (mode & 0o070) !== 0) {
-    const verdict = aclPermission(inode, cred, mask & 7);
+  const holder = inode.realMeta === null ? inode : core.inode(inode.realMeta);
+  if (holder.xattrs.length > 0 && (mode & 0o070) !== 0) {
+    const verdict = aclPermission(holder, cred, mask & 7);
     if (verdict !== null) {
       if (!verdict) core.why = 'vfs.acl_denied';
       return verdict;

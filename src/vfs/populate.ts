@@ -9,6 +9,7 @@ import type { Core } from './core.ts';
 import { childKey, hashChild, newDentry } from './dcache.ts';
 import { fixedMode, iputFinal, type NewInode, newInode } from './inode.ts';
 import { dropDirectory, dropName } from './links.ts';
+import { findLayers, mergedNames } from './overlay.ts';
 import { isDir } from './perm.ts';
 import { dataInode } from './readwrite.ts';
 import type { Dentry, Inode, InodeKey, PathRef } from './types.ts';
@@ -134,6 +135,12 @@ function directorySize(core: Core, inode: Inode): number {
   }
 }
 
+/** @kernel fs/overlayfs/inode.c ovl_getattr() */
+function overlayLinks(inode: Inode, shown: Inode): number {
+  const merged = inode.layers !== null && inode.layers.upper !== null && inode.layers.lowers.length > 0;
+  return merged || (inode.layers?.lowers.length ?? 0) > 1 ? 1 : shown.nlink;
+}
+
 /** @kernel fs/stat.c generic_fillattr() */
 export function statOf(core: Core, key: InodeKey): Stat {
   const inode = core.inode(key);
@@ -143,7 +150,7 @@ export function statOf(core: Core, key: InodeKey): Stat {
     dev: core.superblock(inode.sb).dev,
     ino: inode.ino,
     mode: shown.mode,
-    nlink: shown.nlink,
+    nlink: inode.layers !== null && isDir(inode) ? overlayLinks(inode, shown) : shown.nlink,
     uid: shown.uid,
     gid: shown.gid,
     rdev: shown.rdev,
@@ -157,10 +164,16 @@ export function statOf(core: Core, key: InodeKey): Stat {
 /** Names of a directory with their modes, in byte order of the names: no file system promises another one. */
 export function listDirectory(core: Core, key: InodeKey): readonly { name: string; mode: number }[] {
   const out: { name: string; mode: number }[] = [];
-  for (const id of core.inode(key).children?.values() ?? []) {
+  const dir = core.inode(key);
+  const names = dir.layers === null ? [] : mergedNames(core, dir.layers);
+  for (const name of names) {
+    const found = dir.layers === null ? undefined : findLayers(core, dir.layers, name);
+    const first = found?.upper ?? found?.lowers[0]?.dentry;
+    if (first !== undefined) out.push({ name, mode: core.inode(core.dentry(first).inode).mode });
+  }
+  for (const id of dir.layers === null ? (dir.children?.values() ?? []) : []) {
     const dentry = core.dentry(id);
-    const inode = core.inode(dentry.inode);
-    out.push({ name: dentry.name, mode: inode.mode });
+    out.push({ name: dentry.name, mode: core.inode(dentry.inode).mode });
   }
   return out.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }

@@ -299,6 +299,8 @@ export interface BlockDevice {
   /** Superblock that lies on it, mounted or not. */
   readonly sb: SbId | null;
   readonly readonly: boolean;
+  /** Every read fails: a dm-verity device whose tree does not fit its root hash. */
+  readonly unreadable?: boolean;
   /** Properties a hook attached (dm-verity root hash and its signature state). */
   readonly verity: { readonly alg: string; readonly rootHash: Uint8Array; readonly signed: boolean } | null;
 }

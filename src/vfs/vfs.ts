@@ -13,6 +13,7 @@ import type {
   Stat,
   SuperblockOptions,
   VfsApi,
+  VfsEnv,
 } from './api.ts';
 import * as attr from './attr.ts';
 import { CAP_LINUX_IMMUTABLE, MAY_READ } from './constants.ts';
@@ -28,6 +29,8 @@ import * as memory from './mmap.ts';
 import * as mounts from './mounts.ts';
 import { pathLookup } from './namei.ts';
 import * as opening from './open.ts';
+import { metaInode } from './overlay.ts';
+import { OVERLAY } from './overlay-write.ts';
 import { capable, inodePermission, isDir, isLink, mntWantWrite, ownerOrCapable } from './perm.ts';
 import { depopulate, listDirectory, populate, statOf } from './populate.ts';
 import * as io from './readwrite.ts';
@@ -74,6 +77,10 @@ export function newVfs(): VfsState {
 
 /** @kernel include/linux/fs.h struct file_operations */
 export class Vfs extends Core implements VfsApi {
+  constructor(state: VfsState, env: VfsEnv) {
+    super(state, env, OVERLAY);
+  }
+
   // -- set-up, devices, mounts
 
   createSuperblock(options: SuperblockOptions): SbId {
@@ -93,6 +100,7 @@ export class Vfs extends Core implements VfsApi {
   }
 
   mount(task: VfsTask, request: MountRequest): Err {
+    this.current = task;
     const { source, target, type, flags } = request;
     return this.finish('vfs.mount', mounts.mount(this, task, request), { source, target, type, flags });
   }
@@ -153,6 +161,7 @@ export class Vfs extends Core implements VfsApi {
   }
 
   openPath(task: VfsTask, path: PathRef, flags: number, intent: OpenIntent = 'user'): Result<FileId> {
+    this.current = task;
     const opened = opening.openPath(this, task, path, flags, intent);
     return this.#opened(opened, { dentry: path.dentry, flags });
   }
@@ -173,6 +182,7 @@ export class Vfs extends Core implements VfsApi {
   }
 
   put(task: VfsTask, file: FileId): void {
+    this.current = task;
     const { mount } = this.file(file).path;
     if (opening.put(this, task, file)) {
       if (this.mountOf(mount).ns < 0) mounts.mntput(this, mount);
@@ -181,23 +191,28 @@ export class Vfs extends Core implements VfsApi {
   }
 
   read(task: VfsTask, file: FileId, length: number): Result<Uint8Array> {
+    this.current = task;
     return this.#result('vfs.read', io.read(this, task, file, length, null), { file });
   }
 
   pread(task: VfsTask, file: FileId, length: number, offset: number): Result<Uint8Array> {
+    this.current = task;
     return this.#result('vfs.read', io.read(this, task, file, length, offset), { file, offset });
   }
 
   write(task: VfsTask, file: FileId, data: Uint8Array): Result<number> {
+    this.current = task;
     return this.#changed('vfs.write', io.write(this, task, file, data, null), { file, length: data.length });
   }
 
   pwrite(task: VfsTask, file: FileId, data: Uint8Array, offset: number): Result<number> {
+    this.current = task;
     const wrote = io.write(this, task, file, data, offset);
     return this.#changed('vfs.write', wrote, { file, length: data.length, offset });
   }
 
   writeContent(task: VfsTask, file: FileId, content: Content): Result<number> {
+    this.current = task;
     const open = this.file(file);
     const length = content.kind === 'bytes' ? content.bytes.length : content.length;
     const wrote =
@@ -216,6 +231,7 @@ export class Vfs extends Core implements VfsApi {
   }
 
   truncate(task: VfsTask, path: string, length: number): Err {
+    this.current = task;
     return this.finish('vfs.truncate', this.#truncate(task, path, length), { path, length });
   }
 
@@ -226,6 +242,7 @@ export class Vfs extends Core implements VfsApi {
   }
 
   ftruncate(task: VfsTask, file: FileId, length: number): Err {
+    this.current = task;
     return this.finish('vfs.truncate', this.#ftruncate(task, file, length), { file, length });
   }
 
@@ -296,21 +313,25 @@ export class Vfs extends Core implements VfsApi {
   }
 
   chmod(task: VfsTask, target: string | FileId, mode: number): Err {
+    this.current = task;
     const err = this.#on(task, target, (path) => attr.chmod(this, task, path, mode));
     return this.finish('vfs.chmod', err, { target, mode });
   }
 
   chown(task: VfsTask, target: string | FileId, uid: number, gid: number): Err {
+    this.current = task;
     const err = this.#on(task, target, (path) => attr.chown(this, task, path, uid, gid));
     return this.finish('vfs.chown', err, { target, uid, gid });
   }
 
   utimes(task: VfsTask, path: string, time: Timespec | null): Err {
+    this.current = task;
     const err = this.#on(task, path, (at) => attr.utimes(this, task, at, time));
     return this.finish('vfs.utimes', err, { path });
   }
 
   setxattr(task: VfsTask, target: string | FileId, name: string, value: Uint8Array, flags: number): Err {
+    this.current = task;
     let err = xattr.checkXattrArguments(this, name, value, flags);
     if (err === 0)
       err = this.#on(task, target, (path) => xattr.setxattr(this, task, path, name, value.slice(), flags));
@@ -331,6 +352,7 @@ export class Vfs extends Core implements VfsApi {
   }
 
   removexattr(task: VfsTask, target: string | FileId, name: string): Err {
+    this.current = task;
     let err = xattr.checkXattrName(this, name);
     if (err === 0) err = this.#on(task, target, (path) => xattr.removexattr(this, task, path, name));
     return this.finish('vfs.removexattr', err, { target, name });
@@ -383,18 +405,22 @@ export class Vfs extends Core implements VfsApi {
   // -- directory tree
 
   mkdir(task: VfsTask, path: string, mode: number): Err {
+    this.current = task;
     return this.finish('vfs.mkdir', create.mkdir(this, task, path, mode), { path, mode });
   }
 
   mknod(task: VfsTask, path: string, mode: number, rdev: number): Err {
+    this.current = task;
     return this.finish('vfs.mknod', create.mknod(this, task, path, mode, rdev), { path, mode });
   }
 
   symlink(task: VfsTask, target: string, path: string): Err {
+    this.current = task;
     return this.finish('vfs.symlink', create.symlink(this, task, target, path), { path, target });
   }
 
   link(task: VfsTask, path: string, to: string): Err {
+    this.current = task;
     const source = links.linkSource(this, task, path);
     const err = source.ok ? links.link(this, task, source.value, to) : source.errno;
     return this.finish('vfs.link', err, { path, to });
@@ -405,14 +431,17 @@ export class Vfs extends Core implements VfsApi {
   }
 
   unlink(task: VfsTask, path: string): Err {
+    this.current = task;
     return this.finish('vfs.unlink', links.unlink(this, task, path), { path });
   }
 
   rmdir(task: VfsTask, path: string): Err {
+    this.current = task;
     return this.finish('vfs.rmdir', links.rmdir(this, task, path), { path });
   }
 
   rename(task: VfsTask, path: string, to: string, flags = 0): Err {
+    this.current = task;
     return this.finish('vfs.rename', links.rename(this, task, path, to, flags), { path, to });
   }
 
@@ -470,18 +499,26 @@ export class Vfs extends Core implements VfsApi {
   }
 
   rawGetxattr(key: InodeKey, name: string): Uint8Array | undefined {
-    const inode = this.inode(key);
-    return findXattr(inode.realMeta === null ? inode : this.inode(inode.realMeta), name);
+    return findXattr(metaInode(this, this.inode(key)), name);
   }
 
   rawSetxattr(key: InodeKey, name: string, value: Uint8Array): Err {
-    const err = xattr.storeXattr(this, key, name, value, 0);
+    const overlay = this.#overlayXattr(key, name, value);
+    const err = overlay ?? xattr.storeXattr(this, key, name, value, 0);
     this.why = null;
     return err;
   }
 
+  /** On an overlay the layer's own setxattr runs, with its hooks and as the mounter; null elsewhere. */
+  #overlayXattr(key: InodeKey, name: string, value: Uint8Array | null): Err | null {
+    if (this.inode(key).layers === null || this.current === null) return null;
+    for (const dentry of this.state.dentries.values())
+      if (dentry.inode === key) return xattr.overlayXattrSet(this, this.current, dentry.id, name, value, 0);
+    return null;
+  }
+
   rawRemovexattr(key: InodeKey, name: string): Err {
-    const err = xattr.eraseXattr(this, key, name);
+    const err = this.#overlayXattr(key, name, null) ?? xattr.eraseXattr(this, key, name);
     this.why = null;
     return err;
   }

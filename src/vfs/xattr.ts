@@ -20,6 +20,7 @@ import {
 } from './constants.ts';
 import type { Core } from './core.ts';
 import { byteLength, changed } from './inode.ts';
+import { copyAttr, isPrivate, metaInode, mounter, realPath } from './overlay.ts';
 import {
   capable,
   capableInode,
@@ -32,7 +33,7 @@ import {
   nsCapable,
   ownerOrCapable,
 } from './perm.ts';
-import type { Inode, InodeKey, PathRef, VfsTask } from './types.ts';
+import type { DentryId, Inode, InodeKey, PathRef, VfsTask } from './types.ts';
 import { findXattr, sameXattr, withoutXattr, withXattr } from './xattr-store.ts';
 
 const XATTR_NAME_CAPS = 'security.capability';
@@ -138,10 +139,55 @@ export function setxattr(
   if (denied !== 0) return denied;
   let err = capSecurityXattr(core, task, inode, name, false);
   if (err === 0) err = core.env.hooks.inodeSetxattr(task, path, key, name, value, flags);
-  if (err === 0) err = storeXattr(core, key, name, value, flags);
+  if (err === 0) err = setByHandler(core, task, path, name, value, flags);
   if (err !== 0) return err;
   core.env.hooks.inodePostSetxattr(task, path, key, name, value);
   return 0;
+}
+
+/** @kernel fs/xattr.c __vfs_setxattr() */
+function setByHandler(
+  core: Core,
+  task: VfsTask,
+  path: PathRef,
+  name: string,
+  value: Uint8Array | null,
+  flags: number,
+): Err {
+  const { inode: key } = core.dentry(path.dentry);
+  const { layers } = core.inode(key);
+  if (layers !== null) return overlayXattrSet(core, task, path.dentry, name, value, flags);
+  return value === null ? eraseXattr(core, key, name) : storeXattr(core, key, name, value, flags);
+}
+
+/**
+ * Copies up, then sets or removes the xattr in the upper layer as the mounter; hooks see that as well.
+ *
+ * @kernel fs/overlayfs/xattrs.c ovl_xattr_set()
+ */
+export function overlayXattrSet(
+  core: Core,
+  task: VfsTask,
+  dentry: DentryId,
+  name: string,
+  value: Uint8Array | null,
+  flags: number,
+): Err {
+  const { inode: key, sb } = core.dentry(dentry);
+  const bad = resolveName(core, core.inode(key), name);
+  if (bad !== 0) return bad;
+  if (isPrivate(name)) return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
+  const inode = core.inode(key);
+  if (value === null && inode.layers?.upper === null && findXattr(metaInode(core, inode), name) === undefined)
+    return core.refuse('ENODATA', 'vfs.no_data');
+  const err = core.overlay.copyUp(core, task, dentry, 'meta');
+  if (err !== 0) return err;
+  const as = mounter(core, sb, task);
+  const real = realPath(core, core.inode(key));
+  const failed =
+    value === null ? removexattr(core, as, real, name) : setxattr(core, as, real, name, value, flags);
+  copyAttr(core, key);
+  return failed;
 }
 
 /** The file system's handler: name, flags, space. */
@@ -167,14 +213,15 @@ export function getxattr(core: Core, task: VfsTask, path: PathRef, name: string)
   const inode = core.inode(core.dentry(path.dentry).inode);
   if (isAclName(name)) {
     if (!core.fs(inode.sb).acl || isLink(inode)) return core.refused('EOPNOTSUPP', 'vfs.unsupported');
-    const acl = findXattr(inode, name);
+    const acl = findXattr(metaInode(core, inode), name);
     return acl === undefined ? core.refused('ENODATA', 'vfs.no_data') : ok(acl);
   }
   const denied = xattrPermission(core, task, inode, name, MAY_READ);
   if (denied !== 0) return fail(denied);
   const bad = resolveName(core, inode, name);
   if (bad !== 0) return fail(bad);
-  const value = findXattr(inode, name);
+  const hidden = inode.layers !== null && isPrivate(name);
+  const value = hidden ? undefined : findXattr(metaInode(core, inode), name);
   return value === undefined ? core.refused('ENODATA', 'vfs.no_data') : ok(value);
 }
 
@@ -182,7 +229,10 @@ export function getxattr(core: Core, task: VfsTask, path: PathRef, name: string)
 export function listxattr(core: Core, task: VfsTask, path: PathRef): Result<readonly string[]> {
   const inode = core.inode(core.dentry(path.dentry).inode);
   const trusted = capable(task.cred, CAP_SYS_ADMIN);
-  const names = inode.xattrs.map((x) => x.name).filter((n) => trusted || !n.startsWith('trusted.'));
+  const hides = inode.layers !== null;
+  const names = metaInode(core, inode)
+    .xattrs.map((x) => x.name)
+    .filter((n) => (trusted || !n.startsWith('trusted.')) && !(hides && isPrivate(n)));
   const size = names.reduce((n, name) => n + byteLength(name) + 1, 0);
   return size > XATTR_LIST_MAX ? core.refused('E2BIG', 'vfs.too_big') : ok(names);
 }
@@ -198,7 +248,7 @@ export function removexattr(core: Core, task: VfsTask, path: PathRef, name: stri
   if (denied !== 0) return denied;
   let err = capSecurityXattr(core, task, inode, name, true);
   if (err === 0) err = core.env.hooks.inodeRemovexattr(task, path, key, name);
-  if (err === 0) err = eraseXattr(core, key, name);
+  if (err === 0) err = setByHandler(core, task, path, name, null, XATTR_REPLACE);
   if (err !== 0) return err;
   core.env.hooks.inodePostRemovexattr(task, path, key, name);
   return 0;
@@ -249,12 +299,33 @@ function setAcl(
   } else {
     if (!ownerOrCapable(core, task.cred, inode)) return core.refuse('EPERM', 'vfs.not_owner');
     if (acl !== null && !aclValid(acl)) return core.refuse('EINVAL', 'vfs.bad_argument');
-    const failed = storeAcl(core, task, key, name, equivalent?.minimal === true ? null : value, newMode);
+    const stored = equivalent?.minimal === true ? null : value;
+    const failed =
+      inode.layers === null
+        ? storeAcl(core, task, key, name, stored, newMode)
+        : overlaySetAcl(core, task, path, name, value, removes);
     if (failed !== 0) return failed;
   }
   if (removes) hooks.inodePostRemoveAcl(task, path, key, name);
   else hooks.inodePostSetAcl(task, path, key, name);
   return 0;
+}
+
+/** @kernel fs/overlayfs/inode.c ovl_set_acl() */
+function overlaySetAcl(
+  core: Core,
+  task: VfsTask,
+  path: PathRef,
+  name: string,
+  value: Uint8Array | null,
+  removes: boolean,
+): Err {
+  const err = core.overlay.copyUp(core, task, path.dentry, 'meta');
+  if (err !== 0) return err;
+  const { inode: key, sb } = core.dentry(path.dentry);
+  const failed = setAcl(core, mounter(core, sb, task), realPath(core, core.inode(key)), name, value, removes);
+  copyAttr(core, key);
+  return failed;
 }
 
 /** @kernel fs/ext4/acl.c ext4_set_acl() */
