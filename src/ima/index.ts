@@ -5,6 +5,7 @@ export * as constants from './constants.ts';
 export type { ImaCursor, ImaEnv, ImaPlatform, LsmLabels } from './cursor.ts';
 export { IINT_EVENTS, iintMachine } from './iint.machine.ts';
 export { Ima } from './ima.ts';
+export { type ImaLintOptions, lintImaPolicy } from './lint.ts';
 export { policyMachine } from './policy.machine.ts';
 export {
   activeRules,

@@ -44,7 +44,8 @@ export interface ParseOutcome {
   readonly failedAt: Token | null;
 }
 
-type Draft = { -readonly [K in keyof ImaRule]: ImaRule[K] };
+/** A rule while its words are read. */
+export type RuleDraft = { -readonly [K in keyof ImaRule]: ImaRule[K] };
 
 const FUNC_VALUES: ReadonlyMap<string, number> = new Map([
   ['FILE_CHECK', C.FILE_CHECK],
@@ -83,7 +84,7 @@ const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a
 const NULL_UUID = '0'.repeat(32);
 const U32 = 0xffffffffn;
 
-type Handler = (d: Draft, t: Token, ctx: ParseContext) => Err;
+type Handler = (d: RuleDraft, t: Token, ctx: ParseContext) => Err;
 
 function action(value: number): Handler {
   return (d) => {
@@ -143,7 +144,7 @@ export function parseAppraiseAlgos(value: string, profile: KernelProfile): numbe
   return bits;
 }
 
-function func(d: Draft, t: Token, ctx: ParseContext): Err {
+function func(d: RuleDraft, t: Token, ctx: ParseContext): Err {
   let err: Err = d.func === C.NONE ? 0 : 'EINVAL';
   const value = FUNC_VALUES.get(t.value);
   const known = value !== undefined && funcNames(ctx.profile).includes(t.value);
@@ -153,7 +154,7 @@ function func(d: Draft, t: Token, ctx: ParseContext): Err {
   return err;
 }
 
-function mask(d: Draft, t: Token): Err {
+function mask(d: RuleDraft, t: Token): Err {
   if (d.mask !== 0) return 'EINVAL';
   const caret = t.value.startsWith('^');
   const value = MASK_VALUES.get(caret ? t.value.slice(1) : t.value);
@@ -163,7 +164,7 @@ function mask(d: Draft, t: Token): Err {
   return 0;
 }
 
-function fsmagic(d: Draft, t: Token, ctx: ParseContext): Err {
+function fsmagic(d: RuleDraft, t: Token, ctx: ParseContext): Err {
   if (d.fsmagic !== '0') return 'EINVAL';
   const number = kstrtou(t.value, 16, ctx.profile.wordBits);
   if (!number.ok) return number.errno;
@@ -173,7 +174,7 @@ function fsmagic(d: Draft, t: Token, ctx: ParseContext): Err {
 }
 
 /** Only the first 36 characters count: what follows is not looked at. */
-function fsuuid(d: Draft, t: Token): Err {
+function fsuuid(d: RuleDraft, t: Token): Err {
   if (d.fsuuid !== '' && d.fsuuid !== NULL_UUID) return 'EINVAL';
   if (!UUID.test(t.value)) return 'EINVAL';
   d.fsuuid = t.value.slice(0, 36).replaceAll('-', '').toLowerCase();
@@ -181,13 +182,13 @@ function fsuuid(d: Draft, t: Token): Err {
   return 0;
 }
 
-function digestType(d: Draft, t: Token): Err {
+function digestType(d: RuleDraft, t: Token): Err {
   if ((d.flags & C.IMA_DIGSIG_REQUIRED) !== 0 || t.value !== 'verity') return 'EINVAL';
   d.flags |= C.IMA_VERITY_REQUIRED;
   return 0;
 }
 
-function appraiseType(d: Draft, t: Token, ctx: ParseContext): Err {
+function appraiseType(d: RuleDraft, t: Token, ctx: ParseContext): Err {
   const verity = (d.flags & C.IMA_VERITY_REQUIRED) !== 0;
   const signed = C.IMA_DIGSIG_REQUIRED | C.IMA_CHECK_BLACKLIST;
   if (t.value === 'imasig' && !verity) d.flags |= signed;
@@ -198,7 +199,7 @@ function appraiseType(d: Draft, t: Token, ctx: ParseContext): Err {
   return 0;
 }
 
-function appraiseAlgos(d: Draft, t: Token, ctx: ParseContext): Err {
+function appraiseAlgos(d: RuleDraft, t: Token, ctx: ParseContext): Err {
   if (d.allowedAlgos !== 0) return 'EINVAL';
   d.allowedAlgos = parseAppraiseAlgos(t.value, ctx.profile);
   if (d.allowedAlgos === 0) return 'EINVAL';
@@ -207,7 +208,7 @@ function appraiseAlgos(d: Draft, t: Token, ctx: ParseContext): Err {
 }
 
 /** The limit is the width of iint.measured_pcrs, not of the TPM. */
-function pcr(d: Draft, t: Token, ctx: ParseContext): Err {
+function pcr(d: RuleDraft, t: Token, ctx: ParseContext): Err {
   const number = kstrtos(t.value, 10, 32);
   if (!number.ok || number.value < 0n || number.value >= BigInt(ctx.profile.wordBits)) return 'EINVAL';
   d.pcr = Number(number.value);
@@ -215,7 +216,7 @@ function pcr(d: Draft, t: Token, ctx: ParseContext): Err {
   return 0;
 }
 
-function template(d: Draft, t: Token, ctx: ParseContext): Err {
+function template(d: RuleDraft, t: Token, ctx: ParseContext): Err {
   if (d.action !== C.MEASURE) return 'EINVAL';
   const desc = lookupTemplateDesc(ctx.templates, t.value);
   if (desc === null || d.template !== null) return 'EINVAL';
@@ -223,7 +224,7 @@ function template(d: Draft, t: Token, ctx: ParseContext): Err {
   return 0;
 }
 
-function keyrings(d: Draft, t: Token, ctx: ParseContext): Err {
+function keyrings(d: RuleDraft, t: Token, ctx: ParseContext): Err {
   if (!enabled(ctx.profile, 'CONFIG_IMA_MEASURE_ASYMMETRIC_KEYS') || d.keyrings !== null) return 'EINVAL';
   d.keyrings = optList(t.value);
   if (d.keyrings === null) return 'EINVAL';
@@ -231,7 +232,7 @@ function keyrings(d: Draft, t: Token, ctx: ParseContext): Err {
   return 0;
 }
 
-function label(d: Draft, t: Token): Err {
+function label(d: RuleDraft, t: Token): Err {
   if (d.label !== null) return 'EINVAL';
   d.label = optList(t.value);
   if (d.label === null) return 'EINVAL';
@@ -239,13 +240,13 @@ function label(d: Draft, t: Token): Err {
   return 0;
 }
 
-function fsname(d: Draft, t: Token): Err {
+function fsname(d: RuleDraft, t: Token): Err {
   d.fsname = t.value;
   d.flags |= C.IMA_FSNAME;
   return 0;
 }
 
-function permitDirectio(d: Draft): Err {
+function permitDirectio(d: RuleDraft): Err {
   d.flags |= C.IMA_PERMIT_DIRECTIO;
   return 0;
 }
@@ -275,6 +276,11 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['label', label],
 ]);
 
+/** Takes one word into a rule under construction; the errno where the kernel refuses it. */
+export function applyToken(draft: RuleDraft, token: Token, ctx: ParseContext): Err {
+  return (HANDLERS.get(token.keyword) as Handler)(draft, token, ctx);
+}
+
 const ACTION_WORDS: ReadonlySet<string> = new Set(C.ACTION_NAMES.values());
 
 function auditOf(t: Token): string {
@@ -287,7 +293,7 @@ function auditOf(t: Token): string {
  * @kernel security/integrity/ima/ima_policy.c ima_parse_rule()
  */
 export function parseRule(text: string, ctx: ParseContext): ParseOutcome {
-  const draft: Draft = { ...EMPTY_RULE };
+  const draft: RuleDraft = { ...EMPTY_RULE };
   let audit = '';
   let err: Err = 0;
   let failedAt: Token | null = null;
@@ -300,7 +306,7 @@ export function parseRule(text: string, ctx: ParseContext): ParseOutcome {
       break;
     }
     audit += auditOf(token);
-    err = (HANDLERS.get(token.keyword) as Handler)(draft, token, ctx);
+    err = applyToken(draft, token, ctx);
     if (err !== 0) {
       failedAt = token;
       break;
