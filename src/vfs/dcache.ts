@@ -110,7 +110,9 @@ export function dPath(
   const first = dentry;
   const suffix =
     options.deleted === true && !dentry.hashed && dentry.parent !== dentry.id ? ' (deleted)' : '';
-  if (mount.id === core.state.shmMount) return suffix === '' ? dentry.name : `/${dentry.name}${suffix}`;
+  // Memfds have a name of their own (simple_dname), which always says that it is deleted.
+  if (mount.id === core.state.shmMount)
+    return options.deleted === true ? `/${dentry.name} (deleted)` : dentry.name;
   let text = '';
   while (root === undefined || dentry.id !== root.dentry || mount.id !== root.mount) {
     if (dentry.id === mount.root) {
