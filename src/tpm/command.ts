@@ -27,6 +27,8 @@ export interface CommandInfo {
   readonly sessions: readonly number[];
   /** The entity of the first session was deleted: its authValue counts as empty in the response. */
   dropAssociation(handle: number): void;
+  /** Flushes an object when the response is built: its authValue is needed until then. */
+  flushAfter(handle: number): void;
 }
 
 interface Attributes {

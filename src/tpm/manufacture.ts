@@ -127,6 +127,7 @@ export function manufacture(options: ManufactureOptions): TpmState {
     recoveryTime: 1000,
     lockoutRecovery: 1000,
     pcrAllocated,
+    pcrAllocatedNext: pcrAllocated,
     pcrPolicy: NO_POLICY,
     auditCommands: [0x140],
     auditHashAlg: TPM_ALG_SHA256,

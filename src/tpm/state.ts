@@ -135,6 +135,8 @@ export interface PersistentState {
   readonly recoveryTime: number;
   readonly lockoutRecovery: number;
   readonly pcrAllocated: TpmlPcrSelection;
+  /** What TPM2_PCR_Allocate asked for: holds from the next TPM2_Startup. */
+  readonly pcrAllocatedNext: TpmlPcrSelection;
   readonly pcrPolicy: Policy;
   readonly auditCommands: readonly number[];
   readonly auditHashAlg: number;

@@ -77,6 +77,7 @@ export const TpmiShPolicy = handle(isPolicySession);
 export const TpmiDhContext = handle((h) => isHmacSession(h) || isPolicySession(h) || isTransient(h));
 export const TpmiDhSaved = oneOf(Uint32, [0x80000000, 0x80000001, 0x80000002], rc.TPM_RC_VALUE);
 export const TpmiRhHierarchy = handleOf(...HIERARCHIES, c.TPM_RH_NULL);
+export const TpmiRhBaseHierarchy = handleOf(...HIERARCHIES);
 export const TpmiRhEnables = handleOf(...HIERARCHIES, c.TPM_RH_PLATFORM_NV);
 export const TpmiRhEnablesNull = handleOf(...HIERARCHIES, c.TPM_RH_PLATFORM_NV, c.TPM_RH_NULL);
 export const TpmiRhHierarchyAuth = handleOf(...HIERARCHIES, c.TPM_RH_LOCKOUT);

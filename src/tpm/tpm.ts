@@ -15,6 +15,7 @@ import { entityLoadStatus } from './entity.ts';
 import { selfHeal } from './lockout.ts';
 import { volatileState } from './manufacture.ts';
 import { be32, Unmarshaller } from './marshal.ts';
+import { removeObject } from './object.ts';
 import * as rc from './rc.ts';
 import './reasons.ts';
 import { finishSessions } from './response.ts';
@@ -125,18 +126,21 @@ export class Tpm extends TpmCursor {
     if (typeof input === 'number') return this.#refuse('parameters', input);
 
     const beforeAction = this.state;
+    const flushed: number[] = [];
     const result = declaration.run(this, input, {
       locality,
       sessions: area.sessions.map((s) => s.handle),
       dropAssociation: (handle) => {
         for (const s of area.sessions) if (s.associated === handle) s.associated = c.TPM_RH_NULL;
       },
+      flushAfter: (handle) => void flushed.push(handle),
     });
     if (typeof result === 'number') {
       this.state = beforeAction;
       return this.#refuse('action', result);
     }
     const response = this.#respond(area, withSessions, result);
+    for (const handle of flushed) removeObject(this, handle);
     this.#noteChange(before);
     return response;
   }

@@ -20,6 +20,7 @@ import {
   Tpm2bDigest,
   Tpm2bName,
   TpmiAlgHashNull,
+  TpmiRhBaseHierarchy,
   TpmiRhClear,
   TpmiRhEnables,
   TpmiRhHierarchy,
@@ -104,7 +105,7 @@ function mayControl(tpm: TpmCursor, authHandle: number, enable: number, state: n
 export const hierarchyControl = command({
   code: 0x121,
   name: 'HierarchyControl',
-  handles: { authHandle: user(TpmiRhHierarchy) },
+  handles: { authHandle: user(TpmiRhBaseHierarchy) },
   parameters: { enable: TpmiRhEnables, state: TpmiYesNo },
   response: {},
   nv: true,

@@ -113,7 +113,7 @@ export const pcrAllocate = command({
   pp: 'command',
   run(tpm, { pcrAllocation }) {
     // Banks that the caller does not name keep their registers; of two entries for a bank the last counts.
-    const allocated = tpm.state.nv.pcrAllocated.map(
+    const allocated = tpm.state.nv.pcrAllocatedNext.map(
       (old) => pcrAllocation.findLast((s) => s.hash === old.hash) ?? old,
     );
     let sizeNeeded = 0;
@@ -125,7 +125,7 @@ export const pcrAllocate = command({
     const hasDrtm = allocated.some((s) => isSelected(s.pcrSelect, 17));
     const hasHcrtm = allocated.some((s) => isSelected(s.pcrSelect, 0));
     if (!hasDrtm || !hasHcrtm) return rc.TPM_RC_PCR;
-    tpm.setNv({ pcrAllocated: allocated });
+    tpm.setNv({ pcrAllocatedNext: allocated });
     tpm.setRam({ pcrReconfigured: true });
     const sizeAvailable = HASH_ALGS.reduce((sum, alg) => sum + hashSize(alg), 0) * c.IMPLEMENTATION_PCR;
     return { allocationSuccess: 1, maxPCR: c.IMPLEMENTATION_PCR, sizeNeeded, sizeAvailable };

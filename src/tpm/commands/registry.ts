@@ -2,10 +2,47 @@
 
 import { assert } from '../../base/assert.ts';
 import type { Command } from '../command.ts';
+import {
+  commit,
+  eccParameters,
+  ecdhKeyGen,
+  ecdhZGen,
+  ecEphemeral,
+  rsaDecrypt,
+  rsaEncrypt,
+  zGen2Phase,
+} from './asymmetric.ts';
+import {
+  certify,
+  certifyCreation,
+  getCommandAuditDigest,
+  getSessionAuditDigest,
+  getTime,
+  quote,
+} from './attestation.ts';
 import { getCapability, testParms } from './capability.ts';
 import { clockRateAdjust, clockSet, readClock } from './clock.ts';
 import { contextLoad, contextSave, evictControl, flushContext } from './context.ts';
 import { dictionaryAttackLockReset, dictionaryAttackParameters } from './da.ts';
+import { duplicate, importObject, rewrap } from './duplication.ts';
+import { policyAuthorize, policyAuthorizeNv, policySecret, policySigned, policyTicket } from './ea.ts';
+import {
+  policyAuthValue,
+  policyCommandCode,
+  policyCounterTimer,
+  policyCpHash,
+  policyDuplicationSelect,
+  policyGetDigest,
+  policyLocality,
+  policyNameHash,
+  policyNv,
+  policyNvWritten,
+  policyOr,
+  policyPassword,
+  policyPcr,
+  policyPhysicalPresence,
+  policyTemplate,
+} from './ea-conditions.ts';
 import {
   changeEps,
   changePps,
@@ -16,6 +53,23 @@ import {
   hierarchyControl,
   setPrimaryPolicy,
 } from './hierarchy.ts';
+import { ppCommands, setAlgorithmSet, setCommandCodeAuditStatus } from './management.ts';
+import {
+  nvCertify,
+  nvChangeAuth,
+  nvDefineSpace,
+  nvExtend,
+  nvGlobalWriteLock,
+  nvIncrement,
+  nvRead,
+  nvReadLock,
+  nvReadPublic,
+  nvSetBits,
+  nvUndefineSpace,
+  nvUndefineSpaceSpecial,
+  nvWrite,
+  nvWriteLock,
+} from './nv.ts';
 import {
   activateCredential,
   create,
@@ -37,8 +91,17 @@ import {
   pcrSetAuthValue,
 } from './pcr.ts';
 import { getRandom, stirRandom } from './random.ts';
+import {
+  eventSequenceComplete,
+  hashSequenceStart,
+  macStart,
+  sequenceComplete,
+  sequenceUpdate,
+} from './sequence.ts';
 import { policyRestart, startAuthSession } from './session.ts';
+import { sign, verifySignature } from './signing.ts';
 import { shutdown, startup } from './startup.ts';
+import { encryptDecrypt1, encryptDecrypt2, hash, mac } from './symmetric.ts';
 import { getTestResult, incrementalSelfTest, selfTest } from './testing.ts';
 
 const ALL: readonly Command[] = [
@@ -86,6 +149,71 @@ const ALL: readonly Command[] = [
   readClock,
   clockSet,
   clockRateAdjust,
+  duplicate,
+  rewrap,
+  importObject,
+  rsaEncrypt,
+  rsaDecrypt,
+  ecdhKeyGen,
+  ecdhZGen,
+  eccParameters,
+  zGen2Phase,
+  commit,
+  ecEphemeral,
+  encryptDecrypt1,
+  encryptDecrypt2,
+  hash,
+  mac,
+  macStart,
+  hashSequenceStart,
+  sequenceUpdate,
+  sequenceComplete,
+  eventSequenceComplete,
+  certify,
+  certifyCreation,
+  quote,
+  getSessionAuditDigest,
+  getCommandAuditDigest,
+  getTime,
+  verifySignature,
+  sign,
+  setCommandCodeAuditStatus((code) => COMMANDS.get(code)),
+  ppCommands((code) => COMMANDS.get(code)),
+  setAlgorithmSet,
+  policySigned,
+  policySecret,
+  policyTicket,
+  policyAuthorize,
+  policyAuthorizeNv,
+  policyOr,
+  policyPcr,
+  policyLocality,
+  policyNv,
+  policyCounterTimer,
+  policyCommandCode((code) => COMMANDS.has(code)),
+  policyPhysicalPresence,
+  policyCpHash,
+  policyNameHash,
+  policyDuplicationSelect,
+  policyAuthValue,
+  policyPassword,
+  policyGetDigest,
+  policyNvWritten,
+  policyTemplate,
+  nvDefineSpace,
+  nvUndefineSpace,
+  nvUndefineSpaceSpecial,
+  nvReadPublic,
+  nvWrite,
+  nvIncrement,
+  nvExtend,
+  nvSetBits,
+  nvWriteLock,
+  nvGlobalWriteLock,
+  nvRead,
+  nvReadLock,
+  nvChangeAuth,
+  nvCertify,
 ];
 
 const SORTED: readonly Command[] = ALL.toSorted((a, b) => a.code - b.code);

@@ -41,6 +41,7 @@ function startNvIndices(tpm: TpmCursor, type: StartupType): void {
 }
 
 function startPcrs(tpm: TpmCursor, type: StartupType, locality: number): void {
+  tpm.setNv({ pcrAllocated: tpm.state.nv.pcrAllocatedNext });
   const { state } = tpm;
   const restored = type === 'resume' ? (state.saved?.pcr ?? null) : null;
   const hcrtm = state.ram.drtmPreStartup && type !== 'resume' ? state.pcr : null;
