@@ -1,6 +1,7 @@
-// A decoder for BER as the kernel's: a grammar is matched in order, actions are called as elements are met, the first
-// error ends it. Accepted as there: indefinite lengths, lengths in more bytes than needed (two at most), trailing bytes
-// after the outermost element. Left out: the limit of ten nested elements, which no grammar here reaches.
+// A decoder for BER as the kernel's: a grammar is matched in order, actions are called as elements are met,
+// the first error ends it. Accepted as there: indefinite lengths, lengths in more bytes than needed (two at
+// most), trailing bytes after the outermost element. Left out: the limit of ten nested elements, which no
+// grammar here reaches.
 
 import type { Err } from '../base/errno.ts';
 
@@ -20,7 +21,10 @@ export type BerAction<C> = (context: C, value: Uint8Array, position: BerPosition
 /** A node of a grammar. */
 export interface Element<C> {
   readonly kind: 'leaf' | 'any' | 'sequence' | 'of' | 'choice' | 'complete';
-  /** Tag byte; where the grammar says constructed, an element without that bit is taken too, but not the reverse. */
+  /**
+   * Tag byte; where the grammar says constructed, an element without that bit is taken too, but not the
+   * reverse.
+   */
   readonly tag: number;
   readonly children: readonly Element<C>[];
   readonly action: BerAction<C> | null;
@@ -166,7 +170,10 @@ class Decoder<C> {
     return step;
   }
 
-  /** Offset after the end-of-contents that closes an indefinite element whose content begins at `from`; -1: none. */
+  /**
+   * Offset after the end-of-contents that closes an indefinite element whose content begins at `from`; -1:
+   * none.
+   */
   #skipIndefinite(from: number): number {
     let at = from;
     for (let level = 1; level > 0; ) {

@@ -137,8 +137,8 @@ function isStrongProbablePrime(
 }
 
 /**
- * Miller-Rabin: the exact bases below their limit; above it base 2 and bases hashed from the candidate itself, so that no
- * composite can be prepared against a known list and yet the verdict is always the same.
+ * Miller-Rabin: the exact bases below their limit; above it base 2 and bases hashed from the candidate
+ * itself, so that no composite can be prepared against a known list and yet the verdict is always the same.
  */
 export function millerRabin(n: bigint, modPow: (b: bigint, e: bigint, m: bigint) => bigint): boolean {
   if (n < EXACT_LIMIT) return EXACT_BASES.every((b) => b % n === 0n || isStrongProbablePrime(n, b, modPow));

@@ -1,5 +1,5 @@
-// Making CMS SignedData (RFC 5652) as `openssl cms -sign -binary` lays it out: for appended module signatures, IPE policies,
-// fs-verity and dm-verity signatures. The same input gives the same bytes.
+// Making CMS SignedData (RFC 5652) as `openssl cms -sign -binary` lays it out: for appended module
+// signatures, IPE policies, fs-verity and dm-verity signatures. The same input gives the same bytes.
 
 import { assert } from '../base/assert.ts';
 import { toHex } from '../base/bytes.ts';

@@ -1,4 +1,5 @@
-// Domain parameters of the three NIST curves (taken from noble, SP 800-186) and the test whether a point lies on one.
+// Domain parameters of the three NIST curves (taken from noble, SP 800-186) and the test whether a point
+// lies on one.
 
 import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { byteLength, bytesToBigint } from './bigint.ts';
@@ -37,7 +38,10 @@ export function curveParameters(curve: CurveName): CurveParameters {
   return PARAMETERS[curve];
 }
 
-/** Whether the coordinates have the field's length and fulfil the curve's equation; infinity has no such form. */
+/**
+ * Whether the coordinates have the field's length and fulfil the curve's equation; infinity has no such
+ * form.
+ */
 export function isOnCurve(curve: CurveName, point: EcPoint): boolean {
   const { p, a, b, size } = PARAMETERS[curve];
   if (point.x.length !== size || point.y.length !== size) return false;

@@ -1,5 +1,5 @@
-// Elliptic-curve helpers above the provider: keys from random bytes, point forms, addition, ECDH, and the two forms of an
-// ECDSA signature (raw r || s of the TPM side, DER of X.509 and IMA).
+// Elliptic-curve helpers above the provider: keys from random bytes, point forms, addition, ECDH, and the
+// two forms of an ECDSA signature (raw r || s of the TPM side, DER of X.509 and IMA).
 
 import { assert } from '../base/assert.ts';
 import { concat } from '../base/bytes.ts';
@@ -104,7 +104,10 @@ const note = (c: Pair, value: Uint8Array): 0 => {
 };
 const SIGNATURE = sequence<Pair>([integer(note), integer(note)]);
 
-/** Raw r || s of an ECDSA-Sig-Value; undefined for anything that is none or has a number wider than the curve. */
+/**
+ * Raw r || s of an ECDSA-Sig-Value; undefined for anything that is none or has a number wider than the
+ * curve.
+ */
 export function ecdsaFromDer(curve: CurveName, signature: Uint8Array): Uint8Array | undefined {
   const { size } = curveParameters(curve);
   const found: Pair = { numbers: [] };

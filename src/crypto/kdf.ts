@@ -1,5 +1,5 @@
-// Key derivation: the TPM's KDFa and KDFe (TCG Part 1, 11.4.10) and MGF1 (RFC 8017, B.2.1).
-// Lengths are in bits, as the TPM specification gives them; the surplus high bits of the first byte are cleared.
+// Key derivation: the TPM's KDFa and KDFe (TCG Part 1, 11.4.10) and MGF1 (RFC 8017, B.2.1). Lengths are in
+// bits, as the TPM specification gives them; the surplus high bits of the first byte are cleared.
 
 import { assert } from '../base/assert.ts';
 import { concat, utf8 } from '../base/bytes.ts';

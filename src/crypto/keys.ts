@@ -1,5 +1,6 @@
-// Keys in the files that tools exchange: SPKI, PKCS#8, PKCS#1 and SEC 1, as DER or PEM, and the bridge to the public keys
-// of certificates. RSA with two primes and the three NIST curves; encrypted private keys are refused.
+// Keys in the files that tools exchange: SPKI, PKCS#8, PKCS#1 and SEC 1, as DER or PEM, and the bridge to
+// the public keys of certificates. RSA with two primes and the three NIST curves; encrypted private keys
+// are refused.
 
 import { fromLatin1 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';

@@ -1,5 +1,5 @@
-// MD4 (RFC 1320) on noble's Merkle-Damgard frame. The kernel keeps it in hash_info, so IMA and RSA signatures can name it;
-// nothing here is meant for security.
+// MD4 (RFC 1320) on noble's Merkle-Damgard frame. The kernel keeps it in hash_info, so IMA and RSA
+// signatures can name it; nothing here is meant for security.
 
 import { Chi, HashMD, Maj } from '@noble/hashes/_md.js';
 import { type CHash, createHasher } from '@noble/hashes/utils.js';

@@ -1,5 +1,5 @@
-// The provider in plain JavaScript: noble's hashes, ciphers and curves, and our own MD4, SM3 and Whirlpool. It runs
-// everywhere and defines what the other provider has to answer.
+// The provider in plain JavaScript: noble's hashes, ciphers and curves, and our own MD4, SM3 and Whirlpool.
+// It runs everywhere and defines what the other provider has to answer.
 
 import { cbc, cfb, ctr, ecb } from '@noble/ciphers/aes.js';
 import type { ECDSA } from '@noble/curves/abstract/weierstrass.js';

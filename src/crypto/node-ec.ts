@@ -1,15 +1,38 @@
-// Elliptic curves through OpenSSL. node:crypto verifies messages, not digests, and its ECDH gives only the x coordinate,
-// so two identities of the group lead to what a TPM needs: a shifted public key and the recovery of y.
+// Elliptic curves through OpenSSL. node:crypto verifies messages, not digests, and its ECDH gives only the
+// x coordinate, so two identities of the group lead to what a TPM needs: a shifted public key and the
+// recovery of y.
 
-import { assert } from '../base/assert.ts';
-import { concat } from '../base/bytes.ts';
+import { assert, InternalError } from '../base/assert.ts';
+import { concat, EMPTY, filled } from '../base/bytes.ts';
 import { bigintToBytes, bytesToBigint, inverseMod } from './bigint.ts';
 import { type CurveParameters, curveParameters, isOnCurve } from './ec-curves.ts';
 import { nobleProvider } from './noble.ts';
 import { base64url } from './node-rsa.ts';
-import type { CryptoProvider, CurveName, EcPoint } from './provider.ts';
+import { type CryptoProvider, type CurveName, digestSize, type EcPoint, type HashName } from './provider.ts';
 
-type NodeCrypto = typeof import('node:crypto');
+interface Ecdh {
+  setPrivateKey(key: Uint8Array): void;
+  getPublicKey(): Uint8Array;
+  computeSecret(peer: Uint8Array): Uint8Array;
+}
+
+/** The part of node:crypto that is used here. */
+export interface OpenSslEcdh {
+  createECDH(curve: string): Ecdh;
+}
+
+export interface OpenSslEc<Key> extends OpenSslEcdh {
+  createPublicKey(input: {
+    readonly key: { kty: string; crv: string; x: string; y: string };
+    readonly format: 'jwk';
+  }): Key;
+  verify(
+    algorithm: string,
+    data: Uint8Array,
+    key: { readonly key: Key; readonly dsaEncoding: 'ieee-p1363' },
+    signature: Uint8Array,
+  ): boolean;
+}
 
 const OPENSSL_CURVES: Readonly<Record<CurveName, string>> = {
   'P-256': 'prime256v1',
@@ -37,7 +60,7 @@ function addDistinct(c: CurveParameters, a: Affine, b: Affine): Affine | undefin
 }
 
 /** privateKey * G. */
-export function nodeEcPublicKey(node: NodeCrypto): CryptoProvider['ecPublicKey'] {
+export function nodeEcPublicKey(node: OpenSslEcdh): CryptoProvider['ecPublicKey'] {
   return (curve, privateKey) => {
     const c = curveParameters(curve);
     const scalar = bytesToBigint(privateKey);
@@ -46,7 +69,7 @@ export function nodeEcPublicKey(node: NodeCrypto): CryptoProvider['ecPublicKey']
   };
 }
 
-function generatorTimes(node: NodeCrypto, curve: CurveName, scalar: bigint): EcPoint {
+function generatorTimes(node: OpenSslEcdh, curve: CurveName, scalar: bigint): EcPoint {
   const { size } = curveParameters(curve);
   const ecdh = node.createECDH(OPENSSL_CURVES[curve]);
   ecdh.setPrivateKey(bigintToBytes(scalar, size));
@@ -66,11 +89,67 @@ function digestToInteger(c: CurveParameters, digest: Uint8Array): bigint {
   return excess > 0 ? value >> BigInt(excess) : value;
 }
 
+/** The hash of the nonce generator, as noble pairs them with the curves. */
+const NONCE_HASH: Readonly<Record<CurveName, HashName>> = {
+  'P-256': 'sha256',
+  'P-384': 'sha384',
+  'P-521': 'sha512',
+};
+
+/** Candidates for the nonce of a key and a digest, in order (RFC 6979, 3.2). */
+function* nonces(
+  hmac: CryptoProvider['hmac'],
+  curve: CurveName,
+  key: Uint8Array,
+  z: bigint,
+): Generator<bigint, never> {
+  const c = curveParameters(curve);
+  const alg = NONCE_HASH[curve];
+  const seed = concat(key, bigintToBytes(z % c.n, c.size));
+  let v = filled(digestSize(alg), 1);
+  let k = filled(digestSize(alg), 0);
+  const step = (separator: number, text: Uint8Array): void => {
+    k = hmac(alg, k, concat(v, Uint8Array.of(separator), text));
+    v = hmac(alg, k, v);
+  };
+  step(0, seed);
+  step(1, seed);
+  for (;;) {
+    let text = EMPTY;
+    while (text.length < c.size) {
+      v = hmac(alg, k, v);
+      text = concat(text, v);
+    }
+    const candidate = digestToInteger(c, text.subarray(0, c.size));
+    if (candidate > 0n && candidate < c.n) yield candidate;
+    step(0, EMPTY);
+  }
+}
+
+/** Deterministic ECDSA: OpenSSL before 3.2 draws its nonces, so only the multiplication is its work. */
+export function nodeEcdsaSign(node: OpenSslEcdh, hmac: CryptoProvider['hmac']): CryptoProvider['ecdsaSign'] {
+  return (curve, privateKey, digest) => {
+    const c = curveParameters(curve);
+    const d = bytesToBigint(privateKey);
+    assert(d > 0n && d < c.n, `a ${curve} private key lies in 1..n-1`);
+    const z = digestToInteger(c, digest);
+    for (const k of nonces(hmac, curve, bigintToBytes(d, c.size), z)) {
+      const r = bytesToBigint(generatorTimes(node, curve, k).x) % c.n;
+      const inverse = inverseMod(k, c.n);
+      assert(inverse !== undefined, 'the order of the curve is prime');
+      const s = (inverse * (z + r * d)) % c.n;
+      if (r !== 0n && s !== 0n) return concat(bigintToBytes(r, c.size), bigintToBytes(s, c.size));
+    }
+    throw new InternalError('the nonces never end');
+  };
+}
+
 /**
- * ECDSA over a digest. (r, s) is good for z under Q exactly when it is good for z' under Q' = Q + ((z - z') / r) G,
- * because z G + r Q = z' G + r Q'; so OpenSSL verifies a fixed message, whose z' is known, under the shifted key.
+ * ECDSA over a digest. (r, s) is good for z under Q exactly when it is good for z' under Q' = Q + ((z - z')
+ * / r) G, because z G + r Q = z' G + r Q'; so OpenSSL verifies a fixed message, whose z' is known, under
+ * the shifted key.
  */
-export function nodeEcdsaVerify(node: NodeCrypto): CryptoProvider['ecdsaVerify'] {
+export function nodeEcdsaVerify<Key>(node: OpenSslEc<Key>): CryptoProvider['ecdsaVerify'] {
   return (curve, publicKey, digest, signature) => {
     const c = curveParameters(curve);
     if (signature.length !== 2 * c.size || !isOnCurve(curve, publicKey)) return false;
@@ -101,10 +180,11 @@ export function nodeEcdsaVerify(node: NodeCrypto): CryptoProvider['ecdsaVerify']
 }
 
 /**
- * privateKey * point. ECDH gives x(k P) and x((k + 1) P); with Q = k P these two give y(Q) (Brier and Joye 2002, prop. 2).
- * OpenSSL has fast code only for P-256; on the other curves one noble multiplication is as fast as two of these.
+ * privateKey * point. ECDH gives x(k P) and x((k + 1) P); with Q = k P these two give y(Q) (Brier and Joye
+ * 2002, prop. 2). OpenSSL has fast code only for P-256; on the other curves one noble multiplication is as
+ * fast as two of these.
  */
-export function nodeEcMultiply(node: NodeCrypto): CryptoProvider['ecMultiply'] {
+export function nodeEcMultiply(node: OpenSslEcdh): CryptoProvider['ecMultiply'] {
   return (curve, privateKey, point) => {
     if (curve !== 'P-256') return nobleProvider.ecMultiply(curve, privateKey, point);
     const c = curveParameters(curve);

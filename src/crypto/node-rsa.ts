@@ -1,11 +1,19 @@
-// Modular powers through OpenSSL. node:crypto has no modular exponentiation of its own, but textbook RSA encryption with
-// the public key (modulus, exponent) is one, for any odd modulus of 512 to 3072 bits and any exponent below it.
+// Modular powers through OpenSSL. node:crypto has no modular exponentiation of its own, but textbook RSA
+// encryption with the public key (modulus, exponent) is one, for any odd modulus of 512 to 3072 bits and
+// any exponent below it.
 
 import { bigintToBytes, bitLength, byteLength, bytesToBigint, powMod } from './bigint.ts';
 import type { CryptoProvider } from './provider.ts';
 
-type NodeCrypto = typeof import('node:crypto');
-type KeyObject = import('node:crypto').KeyObject;
+/** The part of node:crypto that is used here. */
+export interface OpenSslRsa<Key> {
+  readonly constants: { readonly RSA_NO_PADDING: number };
+  createPublicKey(input: {
+    readonly key: { kty: string; n: string; e: string };
+    readonly format: 'jwk';
+  }): Key;
+  publicEncrypt(input: { readonly key: Key; readonly padding: number }, data: Uint8Array): Uint8Array;
+}
 
 const MIN_BITS = 512;
 /** OpenSSL takes exponents of more than 64 bits only up to this modulus (OPENSSL_RSA_SMALL_MODULUS_BITS). */
@@ -41,9 +49,9 @@ function suits(exponent: bigint, modulus: bigint): boolean {
 }
 
 /** Modular power for the node provider; numbers that OpenSSL does not take go to plain JavaScript. */
-export function nodeModPow(node: NodeCrypto): CryptoProvider['modPow'] {
-  const keys = new Map<string, KeyObject>();
-  const keyFor = (exponent: bigint, modulus: bigint): KeyObject => {
+export function nodeModPow<Key>(node: OpenSslRsa<Key>): CryptoProvider['modPow'] {
+  const keys = new Map<string, Key>();
+  const keyFor = (exponent: bigint, modulus: bigint): Key => {
     const id = `${exponent.toString(36)} ${modulus.toString(36)}`;
     const known = keys.get(id);
     if (known !== undefined) return known;
@@ -66,7 +74,8 @@ export function nodeModPow(node: NodeCrypto): CryptoProvider['modPow'] {
     try {
       return bytesToBigint(node.publicEncrypt({ key: keyFor(exponent, modulus), padding }, input));
     } catch {
-      // An OpenSSL with stricter rules for keys than the one this was written against: the result is the same.
+      // An OpenSSL with stricter rules for keys than the one this was written against: the result is the
+      // same.
       return powMod(base, exponent, modulus);
     }
   };

@@ -1,10 +1,11 @@
-// The provider on node:crypto (OpenSSL): the same bytes as noble, several times faster on files and on public-key work.
-// What OpenSSL lacks in a build (md4, wp512, sometimes more) or does no faster is answered by noble.
+// The provider on node:crypto (OpenSSL): the same bytes as noble, several times faster on files and on
+// public-key work. What OpenSSL lacks in a build (md4, wp512, sometimes more) or does no faster is answered
+// by noble.
 
 import { EMPTY } from '../base/bytes.ts';
 import { bitLength, trialDivision } from './bigint.ts';
 import { nobleProvider } from './noble.ts';
-import { nodeEcdsaVerify, nodeEcMultiply, nodeEcPublicKey } from './node-ec.ts';
+import { nodeEcdsaSign, nodeEcdsaVerify, nodeEcMultiply, nodeEcPublicKey } from './node-ec.ts';
 import { nodeModPow } from './node-rsa.ts';
 import { blockSize, type CryptoProvider, type Hasher, type HashName } from './provider.ts';
 
@@ -50,7 +51,10 @@ function latin1Bytes(text: string): Uint8Array {
   return out;
 }
 
-/** One-shot hash; where crypto.hash exists, a binary string is the cheapest way out of OpenSSL (no Buffer is made). */
+/**
+ * One-shot hash; where crypto.hash exists, a binary string is the cheapest way out of OpenSSL (no Buffer is
+ * made).
+ */
 function oneShot(node: NodeCrypto): (name: string, data: Uint8Array) => Uint8Array {
   const { hash } = node;
   if (typeof hash === 'function') return (name, data) => latin1Bytes(hash(name, data, 'binary'));
@@ -74,6 +78,14 @@ class NodeHasher implements Hasher {
   }
 }
 
+/** Where short HMACs put their two texts: a fresh array for each costs more than the hash itself. */
+const scratch = new Uint8Array(256 + HMAC_ONE_SHOT_LIMIT);
+
+function padKey(key: Uint8Array, block: number, pad: number): void {
+  scratch.fill(pad, 0, block);
+  for (let i = 0; i < key.length; i++) scratch[i] = pad ^ (key[i] as number);
+}
+
 /** HMAC of a short text by two one-shot hashes: half the time of an OpenSSL HMAC context. */
 function shortHmac(
   hash: (data: Uint8Array) => Uint8Array,
@@ -82,14 +94,12 @@ function shortHmac(
   data: Uint8Array,
 ): Uint8Array {
   const k = key.length > block ? hash(key) : key;
-  const inner = new Uint8Array(block + data.length).fill(0x36, 0, block);
-  for (let i = 0; i < k.length; i++) inner[i] = 0x36 ^ (k[i] as number);
-  inner.set(data, block);
-  const digest = hash(inner);
-  const outer = new Uint8Array(block + digest.length).fill(0x5c, 0, block);
-  for (let i = 0; i < k.length; i++) outer[i] = 0x5c ^ (k[i] as number);
-  outer.set(digest, block);
-  return hash(outer);
+  padKey(k, block, 0x36);
+  scratch.set(data, block);
+  const digest = hash(scratch.subarray(0, block + data.length));
+  padKey(k, block, 0x5c);
+  scratch.set(digest, block);
+  return hash(scratch.subarray(0, block + digest.length));
 }
 
 function makeHashes(node: NodeCrypto): Pick<CryptoProvider, 'hash' | 'hasher' | 'hmac'> {
@@ -143,9 +153,10 @@ function makeCiphers(
 
 /** The provider over a node:crypto module; a build without OpenSSL's primality test is answered by noble. */
 export function makeNodeProvider(node: NodeCrypto): CryptoProvider {
+  const hashes = makeHashes(node);
   return {
     name: 'node',
-    ...makeHashes(node),
+    ...hashes,
     ...makeCiphers(node),
     modPow: nodeModPow(node),
     isProbablePrime: (candidate) => {
@@ -155,8 +166,7 @@ export function makeNodeProvider(node: NodeCrypto): CryptoProvider {
         ? nobleProvider.isProbablePrime(candidate)
         : node.checkPrimeSync(candidate);
     },
-    // OpenSSL before 3.2 knows no deterministic nonce, so noble signs.
-    ecdsaSign: nobleProvider.ecdsaSign,
+    ecdsaSign: nodeEcdsaSign(node, hashes.hmac),
     ecdsaVerify: nodeEcdsaVerify(node),
     ecPublicKey: nodeEcPublicKey(node),
     ecMultiply: nodeEcMultiply(node),

@@ -1,5 +1,6 @@
-// Verification of a PKCS#7 message: digests, signatures by the certificates that it carries, their chain, and the walk from
-// a signer to a trusted key. Which keys are trusted and which are blacklisted the caller says by functions.
+// Verification of a PKCS#7 message: digests, signatures by the certificates that it carries, their chain,
+// and the walk from a signer to a trusted key. Which keys are trusted and which are blacklisted the caller
+// says by functions.
 
 import { EMPTY, equalBytes } from '../base/bytes.ts';
 import { type Err, type Errno, fail, ok, type Result } from '../base/errno.ts';
@@ -105,7 +106,8 @@ function findIssuer(certs: readonly X509Certificate[], cert: X509Certificate): R
 }
 
 /**
- * Follows the chain inside the message as far as it goes. Returns 0, an errno, or that a blacklisted certificate was met.
+ * Follows the chain inside the message as far as it goes. Returns 0, an errno, or that a blacklisted
+ * certificate was met.
  * @kernel crypto/asymmetric_keys/pkcs7_verify.c pkcs7_verify_sig_chain()
  */
 function verifySigChain(chain: Chain, first: number): Err | 'blacklisted' {

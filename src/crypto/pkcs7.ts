@@ -1,5 +1,6 @@
-// PKCS#7 / CMS SignedData as the kernel reads it: the parser's narrow profile with its errno, as plain data. Verification
-// is pkcs7-verify.ts. Left out, as there: certificate revocation lists, attribute certificates, countersignatures.
+// PKCS#7 / CMS SignedData as the kernel reads it: the parser's narrow profile with its errno, as plain
+// data. Verification is pkcs7-verify.ts. Left out, as there: certificate revocation lists, attribute
+// certificates, countersignatures.
 
 import { concat } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';

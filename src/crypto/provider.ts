@@ -1,6 +1,6 @@
-// The one door to cryptography. Two providers implement it with equal bytes: `noble` (plain JavaScript, everywhere) and
-// `node` (node:crypto, chosen automatically where it exists). Which one runs is never visible in a result, so the choice
-// is not part of a machine's state.
+// The one door to cryptography. Two providers implement it with equal bytes: `noble` (plain JavaScript,
+// everywhere) and `node` (node:crypto, chosen automatically where it exists). Which one runs is never
+// visible in a result, so the choice is not part of a machine's state.
 
 import { InternalError } from '../base/assert.ts';
 

@@ -1,6 +1,6 @@
-// The kernel's asymmetric "public_key" subtype: which errno a signature check gives, down to the RSA padding and the
-// ECDSA numbers. Verdicts are kept by the key's identity. Left out: EC-RDSA (the recorded kernels have it not built) and
-// private keys.
+// The kernel's asymmetric "public_key" subtype: which errno a signature check gives, down to the RSA
+// padding and the ECDSA numbers. Verdicts are kept by the key's identity. Left out: EC-RDSA (the recorded
+// kernels have it not built) and private keys.
 
 import { ecdsa, weierstrass } from '@noble/curves/abstract/weierstrass.js';
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -278,7 +278,8 @@ export function publicKeyVerifySignature(key: PublicKey, sig: PublicKeySignature
     known = new Map();
     verdicts.set(key.key, known);
   }
-  const id = `${key.pkeyAlgo} ${sig.pkeyAlgo} ${sig.hashAlgo} ${sig.encoding} ${sig.s.length} ${fromLatin1(sig.s)}${fromLatin1(sig.digest)}`;
+  const scheme = [key.pkeyAlgo, sig.pkeyAlgo, sig.hashAlgo, sig.encoding, sig.s.length].join(' ');
+  const id = `${scheme} ${fromLatin1(sig.s)}${fromLatin1(sig.digest)}`;
   let verdict = known.get(id);
   if (verdict === undefined) {
     verdict = verify(key, sig);

@@ -1,5 +1,6 @@
-// RSA keys: from primes, and generated from a stream of bytes. The same stream gives the same key under every provider,
-// because the search order depends on nothing else and both providers agree on what is prime.
+// RSA keys: from primes, and generated from a stream of bytes. The same stream gives the same key under
+// every provider, because the search order depends on nothing else and both providers agree on what is
+// prime.
 
 import { assert } from '../base/assert.ts';
 import { bytesToBigint, gcd, inverseMod, SMALL_PRIMES } from './bigint.ts';
@@ -14,13 +15,19 @@ export function rsaFromPrimes(p: bigint, q: bigint, e: bigint): RsaPrivateKey | 
   return p > q ? { n: p * q, e, d, p, q } : { n: p * q, e, d, p: q, q: p };
 }
 
-/** The key with this modulus and one of its primes, the form in which a TPM stores it; undefined where they do not fit. */
+/**
+ * The key with this modulus and one of its primes, the form in which a TPM stores it; undefined where they
+ * do not fit.
+ */
 export function rsaFromPrime(n: bigint, prime: bigint, e: bigint): RsaPrivateKey | undefined {
   if (prime < 2n || n % prime !== 0n) return undefined;
   return rsaFromPrimes(prime, n / prime, e);
 }
 
-/** Odd numbers after the drawn one that are looked at before drawing again; about eleven mean gaps at 1024 bits. */
+/**
+ * Odd numbers after the drawn one that are looked at before drawing again; about eleven mean gaps at 1024
+ * bits.
+ */
 const WINDOW = 4096;
 
 /** Marks the odd offsets `start + 2 i` that a prime below 65536 divides. */
@@ -51,8 +58,8 @@ function generatePrime(bits: number, e: bigint, randomBytes: RandomBytes): bigin
 }
 
 /**
- * A key of exactly `bits` bits (a multiple of 16, at least 512) from a stream of bytes. Each prime is found by drawing
- * bits/16 bytes, setting the two top bits and the low bit, and walking upwards in steps of two.
+ * A key of exactly `bits` bits (a multiple of 16, at least 512) from a stream of bytes. Each prime is found
+ * by drawing bits/16 bytes, setting the two top bits and the low bit, and walking upwards in steps of two.
  */
 export function rsaGenerate(bits: number, exponent: bigint, randomBytes: RandomBytes): RsaPrivateKey {
   assert(bits >= 512 && bits % 16 === 0, 'RSA keys have at least 512 bits, a multiple of 16');

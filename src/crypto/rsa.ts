@@ -1,6 +1,6 @@
-// RSA on digests (RFC 8017): textbook, PKCS#1 v1.5 and PSS signatures, OAEP and PKCS#1 v1.5 encryption, private
-// operation by CRT, key generation from a byte stream. Randomness always comes from the caller. Whatever is wrong with a
-// signature or ciphertext is a value (false, undefined), never thrown.
+// RSA on digests (RFC 8017): textbook, PKCS#1 v1.5 and PSS signatures, OAEP and PKCS#1 v1.5 encryption,
+// private operation by CRT, key generation from a byte stream. Randomness always comes from the caller.
+// Whatever is wrong with a signature or ciphertext is a value (false, undefined), never thrown.
 
 import { assert } from '../base/assert.ts';
 import { concat, equalBytes, fromHex, isZero } from '../base/bytes.ts';
@@ -77,7 +77,10 @@ export function rsaPrivateOperation(key: RsaPrivateKey, input: Uint8Array): Uint
   return bigintToBytes(m2 + key.q * ((difference * qInverse) % key.p), rsaSize(key));
 }
 
-/** EMSA-PKCS1-v1_5; alg null leaves DigestInfo out (the padded text is the digest alone). Undefined: key too short. */
+/**
+ * EMSA-PKCS1-v1_5; alg null leaves DigestInfo out (the padded text is the digest alone). Undefined: key too
+ * short.
+ */
 export function emsaPkcs1v15(
   alg: HashName | null,
   digest: Uint8Array,
@@ -91,7 +94,10 @@ export function emsaPkcs1v15(
   return out;
 }
 
-/** RSASSA-PKCS1-v1_5 over a digest; undefined where the digest does not belong to `alg` or the key is too short. */
+/**
+ * RSASSA-PKCS1-v1_5 over a digest; undefined where the digest does not belong to `alg` or the key is too
+ * short.
+ */
 export function rsaSignPkcs1v15(
   key: RsaPrivateKey,
   alg: HashName | null,
@@ -102,7 +108,10 @@ export function rsaSignPkcs1v15(
   return encoded && rsaPrivateOperation(key, encoded);
 }
 
-/** Whether a PKCS#1 v1.5 signature is good: exactly the encoding that signing makes, of exactly the modulus' length. */
+/**
+ * Whether a PKCS#1 v1.5 signature is good: exactly the encoding that signing makes, of exactly the modulus'
+ * length.
+ */
 export function rsaVerifyPkcs1v15(
   key: RsaPublicKey,
   alg: HashName | null,
@@ -130,7 +139,10 @@ export function pssMaxSalt(key: RsaPublicKey, alg: HashName): number {
   return ((bitLength(key.n) - 1 + 7) >> 3) - digestSize(alg) - 2;
 }
 
-/** RSASSA-PSS over a digest, MGF1 with the same hash; the caller draws the salt. Undefined: the key has no room. */
+/**
+ * RSASSA-PSS over a digest, MGF1 with the same hash; the caller draws the salt. Undefined: the key has no
+ * room.
+ */
 export function rsaSignPss(
   key: RsaPrivateKey,
   alg: HashName,
@@ -224,13 +236,13 @@ export function rsaDecryptOaep(
 export function rsaEncryptPkcs1v15(
   key: RsaPublicKey,
   message: Uint8Array,
-  randomBytes: RandomBytes,
+  draw: RandomBytes,
 ): Uint8Array | undefined {
   const k = rsaSize(key);
   if (message.length + 11 > k) return undefined;
-  const padding = randomBytes(k - message.length - 3).slice();
+  const padding = draw(k - message.length - 3).slice();
   for (let i = 0; i < padding.length; i++) {
-    while (padding[i] === 0) padding[i] = randomBytes(1)[0] as number;
+    while (padding[i] === 0) padding.set(draw(1), i);
   }
   return rsaPublicOperation(key, concat(Uint8Array.of(0, 2), padding, Uint8Array.of(0), message));
 }

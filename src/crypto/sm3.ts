@@ -1,4 +1,5 @@
-// SM3 (GB/T 32905-2016, ISO/IEC 10118-3:2018) on noble's Merkle-Damgard frame: the kernel's "sm3" and TPM_ALG_SM3_256.
+// SM3 (GB/T 32905-2016, ISO/IEC 10118-3:2018) on noble's Merkle-Damgard frame: the kernel's "sm3" and
+// TPM_ALG_SM3_256.
 
 import { Chi, HashMD, Maj } from '@noble/hashes/_md.js';
 import { type CHash, createHasher } from '@noble/hashes/utils.js';

@@ -1,5 +1,6 @@
-// Whirlpool in its final version (ISO/IEC 10118-3:2004), the kernel's "wp512": a Miyaguchi-Preneel hash over an 8x8 byte
-// cipher. Tables are computed from the three mini-boxes and the circulant matrix; a 64-bit row is a pair of 32-bit words.
+// Whirlpool in its final version (ISO/IEC 10118-3:2004), the kernel's "wp512": a Miyaguchi-Preneel hash
+// over an 8x8 byte cipher. Tables are computed from the three mini-boxes and the circulant matrix; a 64-bit
+// row is a pair of 32-bit words.
 
 import { HashMD } from '@noble/hashes/_md.js';
 import { type CHash, createHasher } from '@noble/hashes/utils.js';
@@ -48,7 +49,9 @@ const KEY = new Int32Array(16);
 const CIPHER = new Int32Array(16);
 const NEXT = new Int32Array(16);
 
-/** One round without key addition: substitution, column shift and diffusion of `state`, the result in place. */
+/**
+ * One round without key addition: substitution, column shift and diffusion of `state`, the result in place.
+ */
 function diffuse(state: Int32Array): void {
   for (let i = 0; i < 8; i++) {
     let high = 0;

@@ -1,5 +1,6 @@
-// Making certificates: self-signed or signed by another key, with the extensions that kernel keyrings look at. The same
-// input gives the same bytes: RSA is PKCS#1 v1.5 and ECDSA takes its nonce from the key and the text (RFC 6979).
+// Making certificates: self-signed or signed by another key, with the extensions that kernel keyrings look
+// at. The same input gives the same bytes: RSA is PKCS#1 v1.5 and ECDSA takes its nonce from the key and
+// the text (RFC 6979).
 
 import { assert } from '../base/assert.ts';
 import { concat, latin1, utf8 } from '../base/bytes.ts';

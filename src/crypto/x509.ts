@@ -1,6 +1,6 @@
-// X.509 certificates as the kernel reads them: the parser's narrow profile with its errno, the key identifiers by which
-// keyrings find a certificate, and the check of a self-signature. Names, validity and usage are noted, not judged: trust
-// is the keyrings' business.
+// X.509 certificates as the kernel reads them: the parser's narrow profile with its errno, the key
+// identifiers by which keyrings find a certificate, and the check of a self-signature. Names, validity and
+// usage are noted, not judged: trust is the keyrings' business.
 
 import { concat, equalBytes, fromUtf8 } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
@@ -30,7 +30,9 @@ import {
   publicKeyVerifySignature,
 } from './public-key.ts';
 
-/** Hashes that the recorded kernels can compute (CONFIG_CRYPTO_*); a profile with others passes its own set. */
+/**
+ * Hashes that the recorded kernels can compute (CONFIG_CRYPTO_*); a profile with others passes its own set.
+ */
 export const KERNEL_HASHES: ReadonlySet<string> = new Set<HashName>([
   'md5',
   'sha1',
@@ -63,7 +65,10 @@ export interface X509Certificate {
   readonly tbs: Uint8Array;
   readonly pub: PublicKey;
   readonly sig: PublicKeySignature;
-  /** Issuer and serial number of the authority, its key identifier, and the issuer's name; null where absent. */
+  /**
+   * Issuer and serial number of the authority, its key identifier, and the issuer's name; null where
+   * absent.
+   */
   readonly authIds: readonly [Uint8Array | null, Uint8Array | null, Uint8Array];
   /** Serial number and issuer: the first key identifier. */
   readonly id: Uint8Array;
@@ -496,7 +501,10 @@ export function x509CertParse(
   });
 }
 
-/** Whether `key` made the certificate's signature: 0, ENOPKG where the algorithm is lacking, else the verifier's errno. */
+/**
+ * Whether `key` made the certificate's signature: 0, ENOPKG where the algorithm is lacking, else the
+ * verifier's errno.
+ */
 export function x509VerifySignedBy(cert: X509Certificate, key: PublicKey): Err {
   return cert.unsupportedSig ? 'ENOPKG' : publicKeyVerifySignature(key, cert.sig);
 }
