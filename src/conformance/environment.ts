@@ -111,6 +111,7 @@ function diskOf(name: string, image: Image): DiskSpec {
     ...(uuid === undefined ? {} : { uuid }),
     ...(image.type === 'ext4' ? { firstIno: image.first_free_inode ?? 12 + (image.files?.length ?? 0) } : {}),
     iVersion: image.type === 'ext4',
+    fsVerity: (image.features ?? []).includes('verity'),
     files: filesOf(image),
     ...(image.roothash === undefined
       ? {}

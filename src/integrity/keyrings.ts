@@ -15,6 +15,7 @@ import {
   KEY_NEED_SEARCH,
   KEY_NEED_SETATTR,
   KEY_NEED_WRITE,
+  KEY_POS_ALL,
   KEY_POS_LINK,
   KEY_POS_READ,
   KEY_POS_SEARCH,
@@ -24,6 +25,7 @@ import {
   KEY_SPEC_SESSION_KEYRING,
   KEY_SPEC_USER_KEYRING,
   KEY_SPEC_USER_SESSION_KEYRING,
+  KEY_USR_READ,
   KEY_USR_VIEW,
   type Key,
   type KeyringsState,
@@ -40,6 +42,8 @@ export interface KeyringsEnv {
   readonly random: Random;
   readonly trace: Trace;
   readonly listeners: KeyringListeners;
+  /** Installs a session keyring in the task's credentials; without it every task keeps its user's session keyring. */
+  readonly joinSession?: (task: KeyTask, serial: number) => void;
   /** verify_pkcs7_signature() of a detached message against .builtin_trusted_keys (for .blacklist). */
   readonly verifyBuiltin: (keys: Keyrings, data: Uint8Array, der: Uint8Array) => Err;
 }
@@ -162,6 +166,21 @@ export class Keyrings {
     return task.sessionKeyring !== 0 ? task.sessionKeyring : this.#userRings(task.cred.uid)[1];
   }
 
+  /**
+   * add_key to the session keyring makes an anonymous one where the task only has its user's.
+   * @kernel security/keys/process_keys.c join_session_keyring()
+   */
+  #withSession(task: KeyTask, ring: number | string): KeyTask {
+    const { joinSession } = this.env;
+    if (ring !== KEY_SPEC_SESSION_KEYRING || task.sessionKeyring !== 0 || joinSession === undefined) return task;
+    this.#userRings(task.cred.uid);
+    const { uid, gid } = task.cred;
+    const perm = KEY_POS_ALL | KEY_USR_VIEW | KEY_USR_READ;
+    const made = this.alloc({ type: 'keyring', description: '_ses', uid, gid, perm });
+    joinSession(task, made.serial);
+    return { ...task, sessionKeyring: made.serial };
+  }
+
   /** Whether the task's own keyrings lead to a key. */
   #possesses(task: KeyTask, serial: number): boolean {
     const seen = new Set<number>();
@@ -227,10 +246,11 @@ export class Keyrings {
     if (type.startsWith('.')) return fail('EPERM');
     if (payload.length > MAX_PAYLOAD) return fail('EINVAL');
     if (type === 'keyring' && description.startsWith('.')) return fail('EPERM');
-    const found = this.lookup(task, ring, KEY_NEED_WRITE);
+    const actor = this.#withSession(task, ring);
+    const found = this.lookup(actor, ring, KEY_NEED_WRITE);
     if (!found.ok) return found;
     if (!TYPES.has(type)) return fail('ENODEV');
-    return this.createOrUpdate(task, found.value.serial, type as KeyType, description, payload, {});
+    return this.createOrUpdate(actor, found.value.serial, type as KeyType, description, payload, {});
   }
 
   /**

@@ -32,6 +32,8 @@ export interface DiskSpec {
   readonly firstIno?: number;
   readonly iVersion?: boolean;
   readonly readonly?: boolean;
+  /** ext4: made with the feature `verity`; default true. */
+  readonly fsVerity?: boolean;
   readonly files: { readonly [path: string]: FileSpec };
   /** A dm-verity hash tree was made of the image: what it must be opened with. */
   readonly verity?: { readonly rootHash: Uint8Array; readonly salt: Uint8Array };

@@ -102,6 +102,7 @@ function attachDisk(r: Rooms, disk: DiskSpec): void {
     ...(disk.uuid === undefined ? {} : { uuid: disk.uuid }),
     ...(disk.firstIno === undefined ? {} : { firstIno: disk.firstIno }),
     ...(disk.iVersion === undefined ? {} : { iVersion: disk.iVersion }),
+    ...(disk.fsVerity === undefined ? {} : { fsVerity: disk.fsVerity }),
   });
   vfs.addDevice(disk.name, diskNumber(disk.name), sb);
   populateFiles(vfs, rootOf(vfs, sb), disk.files, disk.type === 'ext4' ? ['/lost+found'] : []);

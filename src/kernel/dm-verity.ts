@@ -49,7 +49,7 @@ const ERROR_MODES: ReadonlySet<string> = new Set(['restart_on_error', 'panic_on_
 const MAX_OPTS = 7;
 
 /** A device by its node's path, its number (`254:48`) or nothing. */
-export type FindDevice = (name: string) => string | undefined;
+export type FindDevice = (name: string) => Result<string>;
 
 interface Options {
   mode: string | null;
@@ -137,7 +137,8 @@ export function verityCtr(
   if (version === null || version > 1) return fail('EINVAL');
   const dataDevice = find(argv[1] as string);
   const hashDevice = find(argv[2] as string);
-  if (dataDevice === undefined || hashDevice === undefined) return fail('ENODEV');
+  if (!dataDevice.ok) return dataDevice;
+  if (!hashDevice.ok) return hashDevice;
   const blockSize = uint(argv[3]);
   const hashBlockSize = uint(argv[4]);
   if (!powerOfTwo(blockSize) || blockSize > 4096 || !powerOfTwo(hashBlockSize)) return fail('EINVAL');
@@ -158,8 +159,8 @@ export function verityCtr(
   const { mode, errorMode, ignoreZeroes, atMostOnce, sigKey } = options.value;
   return ok({
     version,
-    dataDevice,
-    hashDevice,
+    dataDevice: dataDevice.value,
+    hashDevice: hashDevice.value,
     dataBlocks,
     alg: alg as HashName,
     rootDigest: fromHex(root),

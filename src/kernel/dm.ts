@@ -68,21 +68,21 @@ export function dmCreate(k: Kernel, task: Task, name: string): Result<number> {
   return ok(number);
 }
 
-/** Name of the block device that a parameter means: a path, or `major:minor`. */
-function deviceNamed(k: Kernel, task: Task, text: string): string | undefined {
+/** Name of the block device that a parameter means: a path, or `major:minor`. @kernel block/bdev.c lookup_bdev() */
+function deviceNamed(k: Kernel, task: Task, text: string): Result<string> {
   const { vfs } = k.env;
   const numbers = /^(\d+):(\d+)$/.exec(text);
   let rdev: number;
   if (numbers !== null) rdev = makedev(Number(numbers[1]), Number(numbers[2]));
   else {
     const found = vfs.lookup(task, text);
-    if (!found.ok) return undefined;
+    if (!found.ok) return found;
     const inode = vfs.inodeOf(found.value);
-    if ((inode.mode & S_IFMT) !== S_IFBLK) return undefined;
+    if ((inode.mode & S_IFMT) !== S_IFBLK) return fail('ENOTBLK');
     rdev = inode.rdev;
   }
-  for (const device of vfs.state.devices.values()) if (device.rdev === rdev) return device.name;
-  return undefined;
+  for (const device of vfs.state.devices.values()) if (device.rdev === rdev) return ok(device.name);
+  return fail('ENXIO');
 }
 
 const numberOf =
@@ -98,9 +98,9 @@ function linearText(k: Kernel, task: Task, params: string): Result<{ text: strin
   if (path === undefined || start === undefined || rest.length > 0 || !/^\d+$/.test(start))
     return fail('EINVAL');
   const device = deviceNamed(k, task, path);
-  if (device === undefined) return fail('ENODEV');
-  const text = `target_name=linear,target_version=1.4.0,device_name=${numberOf(k)(device)},start=${start};`;
-  return ok({ text, device });
+  if (!device.ok) return device;
+  const text = `target_name=linear,target_version=1.4.0,device_name=${numberOf(k)(device.value)},start=${start};`;
+  return ok({ text, device: device.value });
 }
 
 /**
@@ -162,7 +162,7 @@ function activate(k: Kernel, device: DmDevice, target: DmTarget): void {
   vfs.addDevice(name, number, readable ? mirrorFileSystem(vfs, lower, name) : null);
   if (verity === null) return;
   const properties = { alg: verity.alg, rootHash: verity.rootDigest, signed: verity.sigKey !== null };
-  vfs.updateDevice(name, { readonly: true, verity: properties });
+  vfs.updateDevice(name, { readonly: true, unreadable: lower !== null && !readable, verity: properties });
   k.env.hooks.bdevSetIntegrity(name);
 }
 

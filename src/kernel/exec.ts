@@ -2,7 +2,7 @@
 // stop after; the steps follow exec.machine.ts. Machine code does not run: a program that starts ends at once with the
 // status its first instructions name. Environment, argument limits and core dumps are left out.
 
-import { fromLatin1 } from '../base/bytes.ts';
+import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Err, Errno, Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
 import { step } from '../base/table.ts';
@@ -212,6 +212,12 @@ function opaqueImage(length: number): ElfImage {
   return { header, programs, bytes: new Uint8Array(0) };
 }
 
+/** Names are text in the VFS and bytes in the kernel: one character per byte. */
+function byteText(text: string): string {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return fromLatin1(utf8(text));
+  return text;
+}
+
 const isBlank = (c: string | undefined): boolean => c === ' ' || c === '\t';
 
 /**
@@ -293,6 +299,8 @@ function loadElf(k: Kernel, task: Task, before: Binprm, image: ElfImage): ExecPh
   const current = beginNewExec(k, task, bprm);
   if (!mapSegments(k, current, bprm.file, image)) return killExec(k, current, bprm);
   if (bprm.elfInterp !== null && loader !== null) {
+    const { type } = loader.header;
+    if (type !== ET_EXEC && type !== ET_DYN) return killExec(k, current, bprm);
     if (!mapSegments(k, current, bprm.elfInterp, loader)) return killExec(k, current, bprm);
     closeExec(k, current, bprm.elfInterp);
   }
@@ -333,8 +341,8 @@ function beginNewExec(k: Kernel, task: Task, bprm: Binprm): Task {
   const current = k.task(task.pid) ?? task;
   return k.patch(current, {
     cred,
-    comm: name.slice(0, 15),
-    exe: vfs.dPath(open.path),
+    comm: byteText(name).slice(0, 15),
+    exe: byteText(vfs.dPath(open.path)),
     exeFile: { file: bprm.file, inode: open.inode },
     personality: current.personality & ~(cleared | READ_IMPLIES_EXEC),
   });

@@ -24,7 +24,8 @@ const KEXEC_ARCH_X86_64 = 62 << 16;
 const CMDLINE_MAX = 2047 - 30;
 
 function permitted(k: Kernel, task: Task): Err {
-  if (capable(task, CAP_SYS_BOOT)) return 0;
+  const disabled = k.state.sysctl.get('kernel/kexec_load_disabled') === '1';
+  if (capable(task, CAP_SYS_BOOT) && !disabled) return 0;
   return k.refuse('EPERM', KERNEL_REASON['kernel.not_capable'], { capability: 'CAP_SYS_BOOT' });
 }
 

@@ -26,7 +26,8 @@ const PKEY_ID_PKCS7 = 2;
 const EHDR_SIZE = 64;
 
 function mayInit(k: Kernel, task: Task): Err {
-  if (capable(task, CAP_SYS_MODULE)) return 0;
+  const disabled = k.state.sysctl.get('kernel/modules_disabled') === '1';
+  if (capable(task, CAP_SYS_MODULE) && !disabled) return 0;
   return k.refuse('EPERM', KERNEL_REASON['kernel.not_capable'], { capability: 'CAP_SYS_MODULE' });
 }
 

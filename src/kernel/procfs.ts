@@ -20,15 +20,27 @@ export const node = (path: string, mode: number, key: string): TreeNode => ({
   pseudo: key,
 });
 
-/** Integer sysctls: name below /proc/sys, value at boot. */
-const SYSCTLS: readonly (readonly [name: string, initial: string, mode: number])[] = [
-  ['kernel/printk_ratelimit', '5', 0o644],
-  ['kernel/printk_ratelimit_burst', '10', 0o644],
-  ['kernel/kexec_load_disabled', '0', 0o644],
-  ['kernel/modules_disabled', '0', 0o644],
-  ['kernel/randomize_va_space', '2', 0o644],
-  ['fs/verity/require_signatures', '0', 0o644],
-  ['vm/overcommit_memory', '0', 0o644],
+const INT_MIN = -2147483648;
+const INT_MAX = 2147483647;
+
+interface Sysctl {
+  readonly name: string;
+  readonly initial: number;
+  readonly min: number;
+  readonly max: number;
+  /** Can only be raised to `max`, never taken back. */
+  readonly sticky?: boolean;
+}
+
+/** Integer sysctls by their name below /proc/sys. */
+const SYSCTLS: readonly Sysctl[] = [
+  { name: 'kernel/printk_ratelimit', initial: 5, min: INT_MIN, max: INT_MAX },
+  { name: 'kernel/printk_ratelimit_burst', initial: 10, min: INT_MIN, max: INT_MAX },
+  { name: 'kernel/kexec_load_disabled', initial: 0, min: 0, max: 1, sticky: true },
+  { name: 'kernel/modules_disabled', initial: 0, min: 0, max: 1, sticky: true },
+  { name: 'kernel/randomize_va_space', initial: 2, min: INT_MIN, max: INT_MAX },
+  { name: 'fs/verity/require_signatures', initial: 0, min: 0, max: 1 },
+  { name: 'vm/overcommit_memory', initial: 0, min: 0, max: 2 },
 ];
 
 export function procTree(): TreeNode[] {
@@ -53,7 +65,7 @@ export function procTree(): TreeNode[] {
     node('sys/kernel/osrelease', 0o444, 'proc/osrelease'),
     node('sys/kernel/ostype', 0o444, 'proc/ostype'),
     node('sys/vm/drop_caches', 0o200, 'proc/drop_caches'),
-    ...SYSCTLS.map(([name, , mode]) => node(`sys/${name}`, mode, `proc/sys/${name}`)),
+    ...SYSCTLS.map(({ name }) => node(`sys/${name}`, 0o644, `proc/sys/${name}`)),
   ];
 }
 
@@ -109,17 +121,19 @@ const decoder = new TextDecoder();
 
 /**
  * An integer sysctl: decimal text in, decimal text out.
- * @kernel kernel/sysctl.c proc_dointvec()
+ * @kernel kernel/sysctl.c proc_dointvec_minmax()
  */
-function sysctlNode(k: Kernel, name: string, initial: string): PseudoNode {
+function sysctlNode(k: Kernel, entry: Sysctl): PseudoNode {
+  const value = (): number => Number(k.state.sysctl.get(entry.name) ?? entry.initial);
   return {
-    read: () => ok(utf8(`${k.state.sysctl.get(name) ?? initial}\n`)),
+    read: () => ok(utf8(`${value()}\n`)),
     write: (_task, _file, data): Result<number> => {
       const m = /^\s*(-?\d+)(?=[\s\0]|$)/.exec(decoder.decode(data));
       if (m === null) return fail('EINVAL');
-      const value = Number(m[1]);
-      if (value < -2147483648 || value > 2147483647) return fail('EINVAL');
-      k.state = { ...k.state, sysctl: k.state.sysctl.set(name, String(value)) };
+      const next = Number(m[1]);
+      const low = entry.sticky === true ? entry.max : entry.min;
+      if (next < low || next > entry.max) return fail('EINVAL');
+      k.state = { ...k.state, sysctl: k.state.sysctl.set(entry.name, String(next)) };
       return ok(data.length);
     },
   };
@@ -161,6 +175,6 @@ export function procPseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
     'proc/ostype': textNode(() => 'Linux\n'),
     'proc/drop_caches': dropCaches(k),
   };
-  for (const [name, initial] of SYSCTLS) out[`proc/sys/${name}`] = sysctlNode(k, name, initial);
+  for (const entry of SYSCTLS) out[`proc/sys/${entry.name}`] = sysctlNode(k, entry);
   return out;
 }

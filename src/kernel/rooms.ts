@@ -75,7 +75,10 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
       pseudo: { find: r.findPseudo },
       mountInUse: (mount) =>
         r.kernel.state.tasks.some((t) => t.cwd.mount === mount || t.root.mount === mount),
+      verityRequireSignatures: () => r.kernel.state.sysctl.get('fs/verity/require_signatures') === '1',
       veritySignature: (formatted, signature): Err => {
+        // Nobody put a key there: the signature is not even parsed.
+        if (r.keys.named('.fs-verity')?.links?.length === 0) return 'ENOKEY';
         const verdict = r.trust.verifyPkcs7(signature, { keyring: 'fs-verity', detached: formatted });
         return verdict.ok ? 0 : verdict.errno;
       },
@@ -91,6 +94,10 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
         keyLinked: (task, keyring, type, payload) => {
           if (type === 'asymmetric') r.ima.keyLinked(task ?? bootTask(r), keyring, payload);
         },
+      },
+      joinSession: (task, serial) => {
+        const now = r.kernel.task(task.pid);
+        if (now !== undefined) r.kernel.patch(now, { sessionKeyring: serial });
       },
       verifyBuiltin: (_keys, data, der) => {
         const verdict = r.trust.verifyPkcs7(der, { keyring: 'builtin', detached: data });
