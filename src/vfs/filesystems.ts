@@ -150,6 +150,8 @@ const BEHAVIOURS: Readonly<Record<FsType, FsBehaviour>> = {
     needsDevice: true,
     userMount: false,
     inodeNumbers: 'iunique',
+    // 1 is the root, 2 the inode of the FSINFO sector.
+    firstIno: 3,
     symlinks: false,
     links: false,
     special: false,
