@@ -84,20 +84,27 @@ export function inverseMod(value: bigint, modulus: bigint): bigint | undefined {
   return t0 < 0n ? t0 + modulus : t0;
 }
 
-/** The odd primes below 65536, by sieve. */
-export const SMALL_PRIMES: readonly number[] = (() => {
-  const composite = new Uint8Array(65536);
+function sievePrimes(limit: number): readonly number[] {
+  const composite = new Uint8Array(limit);
   const primes: number[] = [];
-  for (let i = 3; i < 65536; i += 2) {
+  for (let i = 3; i < limit; i += 2) {
     if (composite[i]) continue;
     primes.push(i);
-    for (let j = i * i; j < 65536; j += 2 * i) composite[j] = 1;
+    for (let j = i * i; j < limit; j += 2 * i) composite[j] = 1;
   }
   return primes;
-})();
+}
 
-/** Trial division needs only a few hundred primes; these cover the first twelve Miller-Rabin bases too. */
-const TRIAL_PRIMES = SMALL_PRIMES.slice(0, 300);
+let sieved: readonly number[] | undefined;
+
+/** The odd primes below 65536; only key generation wants so many. */
+export function smallPrimes(): readonly number[] {
+  sieved ??= sievePrimes(65536);
+  return sieved;
+}
+
+/** Trial division needs only a few hundred primes; their squares reach up to four million. */
+const TRIAL_PRIMES = sievePrimes(2000).map(BigInt);
 /** Miller-Rabin with these bases decides every number below 3.3 * 10^24 (Sorenson and Webster, 2015). */
 const EXACT_BASES = [2n, 3n, 5n, 7n, 11n, 13n, 17n, 19n, 23n, 29n, 31n, 37n, 41n];
 const EXACT_LIMIT = 3_317_044_064_679_887_385_961_981n;
@@ -108,12 +115,11 @@ export function trialDivision(candidate: bigint): boolean | undefined {
   if (candidate < 2n) return false;
   if (candidate === 2n) return true;
   if ((candidate & 1n) === 0n) return false;
-  for (const p of TRIAL_PRIMES) {
-    const prime = BigInt(p);
+  for (const prime of TRIAL_PRIMES) {
     if (candidate === prime) return true;
     if (candidate % prime === 0n) return false;
   }
-  return candidate < 4_000_000n ? true : undefined;
+  return candidate < 1999n * 1999n ? true : undefined;
 }
 
 function isStrongProbablePrime(

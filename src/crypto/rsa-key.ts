@@ -3,7 +3,7 @@
 // prime.
 
 import { assert } from '../base/assert.ts';
-import { bytesToBigint, gcd, inverseMod, SMALL_PRIMES } from './bigint.ts';
+import { bytesToBigint, gcd, inverseMod, smallPrimes } from './bigint.ts';
 import { crypto, type RsaPrivateKey } from './provider.ts';
 import type { RandomBytes } from './rsa.ts';
 
@@ -33,7 +33,7 @@ const WINDOW = 4096;
 /** Marks the odd offsets `start + 2 i` that a prime below 65536 divides. */
 function sieve(start: bigint): Uint8Array {
   const composite = new Uint8Array(WINDOW);
-  for (const p of SMALL_PRIMES) {
+  for (const p of smallPrimes()) {
     const residue = Number(start % BigInt(p));
     // The least i with residue + 2 i = 0 mod p.
     const distance = residue === 0 ? 0 : p - residue;
