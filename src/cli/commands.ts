@@ -21,6 +21,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./test.ts')).testCommand(),
   },
   {
+    name: 'explain',
+    summary: 'tell why a step ended as it did, or where a register got its value from',
+    load: async () => (await import('./explain.ts')).explainCommand(),
+  },
+  {
     name: 'diff',
     summary: 'run two scenarios and show where they part',
     load: async () => (await import('./diff.ts')).diffCommand(),

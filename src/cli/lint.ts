@@ -5,7 +5,6 @@ import { Command, Option } from 'commander';
 import { fromLatin1, fromUtf8 } from '../base/bytes.ts';
 import type { Diagnostic, LintReport } from '../base/diagnostic.ts';
 import { countText, plainDiagnostics, renderDiagnostics } from './frame.ts';
-import { scenarioFileOptions } from './scenario-file.ts';
 import { type ColorChoice, CommandError, colorOption, colorsFor, EXIT, out, readInput } from './terminal.ts';
 
 const KINDS = ['ima', 'ipe', 'scenario'] as const;
@@ -42,8 +41,8 @@ async function lintOne(file: string, bytes: Uint8Array, kind: Kind): Promise<Lin
     const { lintImaPolicy } = await import('../ima/lint.ts');
     return lintImaPolicy(fromLatin1(bytes));
   }
-  await import('../crypto/auto.ts');
   const { loadScenario } = await import('../scenario/loader.ts');
+  const { scenarioFileOptions } = await import('./scenario-file.ts');
   const { ok, diagnostics } = loadScenario(file, fromUtf8(bytes), scenarioFileOptions(file));
   return { verdict: ok ? 'accepted' : 'rejected', errno: null, diagnostics };
 }

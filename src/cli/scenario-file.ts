@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize } from 'node:path';
 import { fromUtf8 } from '../base/bytes.ts';
-import '../crypto/auto.ts';
+import '../scenario/registry.ts';
 import { type LoadOptions, type LoadResult, loadScenario } from '../scenario/loader.ts';
 import { SOURCE_LIMITS } from '../scenario/source.ts';
 import { readInput } from './terminal.ts';

@@ -25,6 +25,7 @@ import { type RunnerEvent, runnerMachine } from './runner.machine.ts';
 import { runOp, Session } from './session.ts';
 import { scenarioOp } from './steps/table.ts';
 import type { RunMemory, StepContext } from './steps/types.ts';
+import { startUserSpace } from './userland.ts';
 
 export type Boot<M extends ScenarioMachine = ScenarioMachine> = (config: MachineConfig) => M;
 
@@ -55,6 +56,7 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
     const input = { steps: scenario.steps.length, bail: options.bail ?? false };
     [this.#snapshot] = initialTransition(runnerMachine, input);
     this.machine = boot(scenario.machine);
+    startUserSpace(this.machine);
     this.session = new Session(this.machine, { opTimeUs: 1000 });
     this.boot = effectsSince(this.machine, NOTHING_SEEN);
     this.#send({ type: 'BOOT' });

@@ -58,11 +58,14 @@ const IMA_MARKS: readonly (readonly [mark: string, reasons: readonly string[]])[
   [
     'D',
     [
-      ...['ima.denied', 'ima.cached_denial', 'ima.denied_hash_algorithm', 'ima.signed_immutable'],
-      ...['ima.load_data_denied', 'ima.read_empty_denied', 'ima.mprotect_denied', 'ima.change_refused'],
+      ...['ima.denied', 'ima.load_data_denied', 'ima.read_empty_denied', 'ima.mprotect_denied'],
+      ...['ima.label_no_capability', 'ima.label_malformed', 'ima.label_algorithm'],
     ],
   ],
 ];
+
+/** Verdicts of IMA on an access carry their errno. */
+const IMA_VERDICTS: ReadonlySet<string> = new Set(['ima.check', 'ima.verdict']);
 
 const EVM_WORDS: readonly (readonly [word: string, reasons: readonly string[]])[] = [
   ['ref', ['evm.refused', 'evm.userspace_hmac']],
@@ -78,8 +81,11 @@ const IPE_WORDS: readonly (readonly [word: string, reasons: readonly string[]])[
   ['allow', ['ipe.allowed']],
 ];
 
-function imaCell(reasons: ReadonlySet<string>): string {
-  const marks = IMA_MARKS.map(([mark, codes]) => (codes.some((c) => reasons.has(c)) ? mark : '')).join('');
+function imaCell(reasons: ReadonlySet<string>, events: readonly TraceEvent[]): string {
+  const denied = events.some((e) => IMA_VERDICTS.has(e.kind) && typeof e.data.errno === 'string');
+  const marks = IMA_MARKS.map(([mark, codes]) =>
+    codes.some((c) => reasons.has(c)) || (mark === 'D' && denied) ? mark : '',
+  ).join('');
   if (marks !== '') return marks;
   return reasons.has('ima.nothing_left') ? '=' : '.';
 }
@@ -153,30 +159,20 @@ function pcr10(effects: Effects): string {
   return `${shown.after.slice(0, 4)}.. (+${entries})`;
 }
 
-/** Reason codes of a stretch of the trace. */
-export function reasonsIn(events: readonly TraceEvent[], effects: Effects): ReadonlySet<string> {
-  const [from, to] = effects.events;
-  const codes = new Set<string>();
-  for (let i = from; i < to; i++) {
-    const reason = events[i]?.reason;
-    if (reason !== undefined) codes.add(reason);
-  }
-  return codes;
-}
-
 /** Control characters would break a line. */
 function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 export function timelineRow(report: StepReport, events: readonly TraceEvent[]): TimelineRow {
-  const reasons = reasonsIn(events, report.effects);
+  const own = events.slice(...report.effects.events);
+  const reasons = new Set(own.flatMap((e) => (e.reason === undefined ? [] : [e.reason])));
   return {
     t: String(report.step.number),
     who: who(report.step.op),
     op: report.step.op.op,
     object: printable(objectOf(report.step.op)),
-    ima: imaCell(reasons),
+    ima: imaCell(reasons, own),
     evm: wordCell(EVM_WORDS, reasons),
     ipe: wordCell(IPE_WORDS, reasons),
     ret: retOf(report),
