@@ -373,7 +373,11 @@ export class Keyrings {
     if (!found.ok) return found;
     if (!TYPES.has(type)) return fail('ENOKEY');
     const key = this.#find(found.value.serial, type as KeyType, description);
-    return key.ok ? ok(key.value.serial) : key;
+    if (!key.ok) return key;
+    // @kernel security/keys/keyring.c keyring_search_iterator(): the key itself must allow the search
+    if (!this.permitted(task, key.value, KEY_NEED_SEARCH))
+      return fail(this.refused('EACCES', 'keys.no_permission', description));
+    return ok(key.value.serial);
   }
 
   /** KEYCTL_READ. */
