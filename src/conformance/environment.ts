@@ -51,7 +51,12 @@ export interface RecordedEnvironment {
     readonly platform: readonly NamedCertificate[];
   };
   readonly certificates: { readonly [name: string]: string };
-  readonly tpm: { readonly banks: readonly string[]; readonly pcrs: number };
+  readonly tpm: {
+    readonly banks: readonly string[];
+    readonly pcrs: number;
+    /** Registers as this machine's firmware leaves them, for cases that do not name them. */
+    readonly firmware: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  };
   readonly drives: { readonly [name: string]: Image | string };
   readonly config: { readonly [option: string]: string };
   readonly variants: { readonly [name: string]: { readonly [option: string]: string } };
@@ -167,14 +172,14 @@ export function profileOf(env: RecordedEnvironment, variant: string | undefined)
 export function machineConfigOf(env: RecordedEnvironment, c: RecordedCase): MachineConfig {
   const profile = profileOf(env, c.kernel);
   const keys = (list: readonly NamedCertificate[]): Uint8Array[] => list.map((k) => fromHex(k.der));
-  const firmware = c.firmware ?? {};
-  const banks = Object.keys(firmware).length === 0 ? env.tpm.banks : Object.keys(firmware);
+  const named = Object.keys(c.firmware ?? {}).length > 0;
+  const firmware = named && c.firmware !== undefined ? c.firmware : env.tpm.firmware;
   const bootPolicy = env.ipe_boot_policies[profile.config['CONFIG_IPE_BOOT_POLICY'] ?? ''];
   return {
     profile,
     cmdline: c.cmdline,
     seed: c.name,
-    tpm: c.notpm === true ? null : { banks: banks as HashName[] },
+    tpm: c.notpm === true ? null : { banks: Object.keys(firmware) as HashName[] },
     firmware: { pcrs: firmware },
     initramfs: initramfsOf(c),
     ...disksOf(env, c),

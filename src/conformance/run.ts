@@ -27,6 +27,8 @@ export interface CaseRecord extends Stage {
 export type BootMachine = (config: MachineConfig) => MachineApi;
 
 const INIT_PID = 1;
+/** The audit subsystem's own `state=initialized` record is number 1. */
+const FIRST_SERIAL = 2;
 const MOUNTS: readonly (readonly [source: string, target: string, type: string])[] = [
   ['proc', '/proc', 'proc'],
   ['sysfs', '/sys', 'sysfs'],
@@ -79,7 +81,7 @@ function runStage(machine: MachineApi, ops: readonly OpInput[], auditFrom: numbe
   for (const op of ops) results.push(runOp(session, op));
   const state = finalState(init);
   const records = toArray(machine.audit.state.records, auditFrom);
-  const audit = records.map((r) => auditText(auditLine(r)));
+  const audit = records.map((r, i) => auditText(auditLine(r, FIRST_SERIAL + auditFrom + i)));
   return { ops: results, final: { ...state, audit } };
 }
 

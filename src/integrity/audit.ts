@@ -88,7 +88,20 @@ export class Audit {
   }
 }
 
-/** The line that the kernel log shows; time and serial are `T:N`. */
-export function auditLine(record: AuditRecord): string {
-  return `audit: type=${record.type} audit(T:N): ${record.body}`;
+/** What the kernel log keeps of one message, its level and line end left out (PRINTKRB_RECORD_MAX). */
+const LOG_LINE_MAX = 1021;
+/** A time stamp in the log: seconds since the epoch, milliseconds, and the serial number. */
+const STAMP_LENGTH = '1767225600.000:'.length;
+/** What stands for the stamp here. */
+const PLACEHOLDER = 'T:N';
+
+/**
+ * The line that the kernel log shows; time and serial are `T:N`. A record that is too long for one log message loses its
+ * end; `serial` is the record's number as it stands in the real stamp, which takes part in that length.
+ * @kernel kernel/printk/printk.c vprintk_store()
+ */
+export function auditLine(record: AuditRecord, serial = 1): string {
+  const line = `audit: type=${record.type} audit(${PLACEHOLDER}): ${record.body}`;
+  const room = LOG_LINE_MAX - (STAMP_LENGTH + String(serial).length - PLACEHOLDER.length);
+  return line.length > room ? line.slice(0, room) : line;
 }

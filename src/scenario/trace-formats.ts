@@ -30,7 +30,7 @@ function effectsJson(effects: Effects): { readonly [key: string]: Json } {
     entries: effects.entries.map((e) => ({ index: e.index, line: e.line })),
     pcrs: effects.pcrs.map((c) => ({ ...c })),
     violations: effects.violations,
-    audit: effects.audit.map(auditLine),
+    audit: effects.audit.map((record) => auditLine(record)),
     events: [...effects.events],
   };
 }

@@ -2,6 +2,7 @@
 // address-space operations. The VFS code asks these records and never the type's name. Quotas, project ids, encryption and
 // case folding of ext4 are left out.
 
+import { PAGE_SIZE } from './constants.ts';
 import { FS_MAGIC, type FsType } from './types.ts';
 
 export interface FsBehaviour {
@@ -57,6 +58,8 @@ export interface FsBehaviour {
   readonly nodev: boolean;
   /** i_op->setattr refuses or ignores changes: seen by chmod, chown and truncate of pseudo files. */
   readonly setattr: 'disk' | 'simple' | 'pseudo';
+  /** st_size of a pseudo file: sysfs attributes pretend to be a page. */
+  readonly pseudoSize: number;
 }
 
 const ALL_XATTRS = ['security.', 'trusted.', 'user.'];
@@ -93,6 +96,7 @@ const MEMORY: FsBehaviour = {
   noexec: false,
   nodev: false,
   setattr: 'simple',
+  pseudoSize: 0,
 };
 
 const TMPFS: FsBehaviour = {
@@ -178,6 +182,7 @@ const BEHAVIOURS: Readonly<Record<FsType, FsBehaviour>> = {
     ...PSEUDO,
     type: 'sysfs',
     magic: FS_MAGIC.sysfs,
+    pseudoSize: PAGE_SIZE,
     userMount: true,
     rootMode: 0o755,
     xattr: 'simple',

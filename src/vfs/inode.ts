@@ -108,6 +108,7 @@ export function newInode(core: Core, sbId: SbId, node: NewInode): Inode {
   const generation = node.generation ?? (core.fs(sbId).generation ? core.env.random.u32() : 0);
   const content = type === S_IFREG && node.pseudo === undefined ? (node.content ?? NO_CONTENT) : null;
   const target = type === S_IFLNK ? (node.target ?? '') : null;
+  const pseudoSize = type === S_IFREG ? core.fs(sbId).pseudoSize : 0;
   const inode: Inode = {
     key: core.id(),
     sb: sbId,
@@ -118,7 +119,7 @@ export function newInode(core: Core, sbId: SbId, node: NewInode): Inode {
     gid: node.gid,
     nlink: node.nlink ?? (type === S_IFDIR ? 2 : 1),
     rdev: node.rdev ?? 0,
-    size: content !== null ? contentLength(content) : target !== null ? byteLength(target) : 0,
+    size: content !== null ? contentLength(content) : target !== null ? byteLength(target) : pseudoSize,
     iVersion: 1,
     atime: now,
     mtime: now,
