@@ -55,6 +55,10 @@ function contextOf(before: Machine, after: Machine): ExplainContext {
   };
 }
 
+function tpmRefused({ result }: StepReport): boolean {
+  return typeof result['rc'] === 'number' && result['rc'] !== 0;
+}
+
 function noteOf(report: StepReport): string {
   const { result } = report;
   if (typeof result['rc'] === 'number' && result['rc'] !== 0)
@@ -63,8 +67,9 @@ function noteOf(report: StepReport): string {
   return typeof result['exit'] === 'number' ? `exit ${result['exit']}` : '';
 }
 
-/** Runs up to a step and explains it. */
-function explanationOf(scenario: Scenario, step: ScenarioStep): Explanation {
+/** Runs up to a step (its number or id) and explains it. */
+export function explainScenarioStep(scenario: Scenario, word: string): Explanation {
+  const step = findStep(scenario, word);
   const { readFile } = scenarioFileOptions(scenario.file);
   const run = new ScenarioRun(scenario, boot, readFile === undefined ? {} : { readFile });
   while (run.steps.length < step.number - 1) run.step();
@@ -76,7 +81,7 @@ function explanationOf(scenario: Scenario, step: ScenarioStep): Explanation {
   const row = timelineRow(report, all);
   const title = `step ${step.number}${step.id === null ? '' : ` (${step.id})`}: ${row.op}${row.object === '' ? '' : ` ${row.object}`} by ${row.who}`;
   return explainStep(
-    { title, err: report.result.err, note: noteOf(report), events },
+    { title, err: report.result.err, note: noteOf(report), refused: tpmRefused(report), events },
     contextOf(before, run.machine),
   );
 }
@@ -142,7 +147,7 @@ function explain(file: string, word: string | undefined, options: ExplainOptions
       'or --pcr N for a register',
     );
   }
-  const explanation = explanationOf(scenario, findStep(scenario, word));
+  const explanation = explainScenarioStep(scenario, word);
   if (options.format === 'json') out(JSON.stringify(jsonOf(explanation), null, 2));
   else out(paint(explanationLines(explanation, options.full ?? false), c));
 }

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { Command, Option } from 'commander';
 import { utf8 } from '../base/bytes.ts';
 import { looseHex } from '../scenario/data.ts';
-import { exportFiles } from '../scenario/export.ts';
+import { type ExportOptions as CollectOptions, exportFiles } from '../scenario/export.ts';
 import { AK_TYPES, type AkType } from '../scenario/tpm-client.ts';
 import { play, requireScenario } from './play.ts';
 import {
@@ -36,18 +36,28 @@ function nonceOf(text: string | undefined): Uint8Array {
   }
 }
 
-function exportScenario(file: string, options: ExportOptions): void {
+/** Runs the scenario of a file and collects what its export consists of. */
+export function exportScenario(
+  file: string,
+  options: CollectOptions,
+  colors = colorsFor('never', process.stderr),
+): { readonly files: ReadonlyMap<string, Uint8Array>; readonly failed: boolean } {
+  const { report, machine, events, memory } = play(requireScenario(file, colors));
+  const files = exportFiles(report, machine, events, memory, options);
+  return { files, failed: report.outcome === 'failed' };
+}
+
+function writeExport(file: string, options: ExportOptions): void {
   const nonce = nonceOf(options.nonce);
-  const scenario = requireScenario(file, colorsFor(options.color, process.stderr));
-  const { report, machine, events, memory } = play(scenario);
-  const files = exportFiles(report, machine, events, memory, { nonce, key: options.key });
+  const colors = colorsFor(options.color, process.stderr);
+  const { files, failed } = exportScenario(file, { nonce, key: options.key }, colors);
   for (const [name, bytes] of files) {
     const path = join(options.to, name);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, bytes);
     out(path);
   }
-  if (report.outcome === 'failed') {
+  if (failed) {
     say(`${file}: an expectation does not hold; to see it: kisim run ${shellQuote(file)}`);
     process.exitCode = EXIT.failed;
   }
@@ -70,5 +80,5 @@ export function exportCommand(): Command {
       'after',
       '\nWrites lists, registers, a quote of the end with its key, the event log and the trace; their names go to standard output.',
     )
-    .action(exportScenario);
+    .action(writeExport);
 }

@@ -57,8 +57,10 @@ export interface ExplainedStep {
   readonly title: string;
   /** Name of the errno, or OK. */
   readonly err: string;
-  /** Another outcome, such as `exit=1`; empty for none. */
+  /** Another outcome, such as `exit 1`; empty for none. */
   readonly note: string;
+  /** The TPM answered with a response code that is not success. */
+  readonly refused: boolean;
   readonly events: readonly TraceEvent[];
 }
 

@@ -2,6 +2,7 @@
 // 10 became. Cells are computed here; colours and notes are the reporter's.
 
 import type { TraceEvent } from '../base/trace.ts';
+import type { OpResult } from './ops/types.ts';
 import type { Effects, RunReport, StepReport } from './result.ts';
 import type { OpInput } from './session.ts';
 
@@ -47,7 +48,10 @@ export const LEGEND: readonly (readonly [column: string, meaning: string])[] = [
   ['IMA', 'M measured, V violation, A appraised well, D denied by appraisal, = cached, . did nothing'],
   ['EVM', 'pass, fail, none (no label), upd (label written), ref (change refused)'],
   ['IPE', 'allow, deny, warn (a denial that is not enforced)'],
-  ['ret', '0, a negative errno, exit=N or sig=N of a program, or the response code of the TPM'],
+  [
+    'ret',
+    '0, a negative errno, exit=N or sig=N of a program, a response code of the TPM, or the word on a quote',
+  ],
   ['PCR10', 'first digits of the sha256 bank when it changed, and how many list entries were added'],
 ];
 
@@ -148,7 +152,14 @@ function retOf(report: StepReport): string {
   if (typeof result['exit'] === 'number' && result['exit'] !== 0) return `exit=${result['exit']}`;
   if (typeof result['signal'] === 'number') return `sig=${result['signal']}`;
   if (typeof result['rc'] === 'number' && result['rc'] !== 0) return `rc=0x${result['rc'].toString(16)}`;
+  if (typeof result['verifies'] === 'boolean') return quoteWord(result);
   return '0';
+}
+
+/** What a verifier says about a quote: `good`, or what does not fit. */
+function quoteWord(result: OpResult): string {
+  if (result['verifies'] === true) return 'good';
+  return `bad ${['signature', 'nonce', 'pcrs'].filter((part) => result[part] === false).join('+')}`;
 }
 
 function pcr10(effects: Effects): string {
