@@ -8,7 +8,7 @@ import { type Err, type Errno, fail, ok, type Result } from '../base/errno.ts';
 import type { Random } from '../base/random.ts';
 import type { Trace } from '../base/trace.ts';
 import { parseAsymmetric, restrictLink } from './asymmetric.ts';
-import { encryptedInstantiate, encryptedRead } from './encrypted-key.ts';
+import { encryptedInstantiate, encryptedRead, encryptedUpdate, type MasterKey } from './encrypted-key.ts';
 import { KEYRING_REASON } from './keyrings-reasons.ts';
 import {
   KEY_NEED_READ,
@@ -172,7 +172,8 @@ export class Keyrings {
    */
   #withSession(task: KeyTask, ring: number | string): KeyTask {
     const { joinSession } = this.env;
-    if (ring !== KEY_SPEC_SESSION_KEYRING || task.sessionKeyring !== 0 || joinSession === undefined) return task;
+    if (ring !== KEY_SPEC_SESSION_KEYRING || task.sessionKeyring !== 0 || joinSession === undefined)
+      return task;
     this.#userRings(task.cred.uid);
     const { uid, gid } = task.cred;
     const perm = KEY_POS_ALL | KEY_USR_VIEW | KEY_USR_READ;
@@ -340,11 +341,10 @@ export class Keyrings {
 
   #instantiate(task: KeyTask | null, key: Key, payload: Uint8Array): Result<Key> {
     if (key.type === 'encrypted') {
-      const master = (description: string): Result<Uint8Array> => {
-        const k = this.requestKey(task, 'user', description);
-        return k.ok ? ok(k.value.payload ?? new Uint8Array(0)) : k;
-      };
-      const r = encryptedInstantiate(payload, master, this.env.random);
+      const r =
+        key.encrypted === null
+          ? encryptedInstantiate(payload, this.#masterKey(task), this.env.random)
+          : encryptedUpdate(key.encrypted, payload);
       return r.ok ? ok({ ...key, encrypted: r.value }) : r;
     }
     if (key.type === 'blacklist' && !key.builtin) {
@@ -352,6 +352,14 @@ export class Keyrings {
       if (err !== 0) return fail(err);
     }
     return ok(key.type === 'keyring' ? key : { ...key, payload });
+  }
+
+  /** @kernel security/keys/encrypted-keys/encrypted.c request_user_key() */
+  #masterKey(task: KeyTask | null): MasterKey {
+    return (description) => {
+      const key = this.requestKey(task, 'user', description);
+      return key.ok ? ok(key.value.payload ?? new Uint8Array(0)) : key;
+    };
   }
 
   /** request_key() without an upcall: the task's session keyring (or its user's) and what hangs below it. */
@@ -387,7 +395,7 @@ export class Keyrings {
     if (!this.permitted(task, key, KEY_NEED_READ) && !this.#possesses(task, serial)) return fail('EACCES');
     if (key.revoked) return fail('EKEYREVOKED');
     if (!READS.has(key.type)) return fail('EOPNOTSUPP');
-    if (key.encrypted !== null) return ok(encryptedRead(key.encrypted));
+    if (key.encrypted !== null) return encryptedRead(key.encrypted, this.#masterKey(task));
     return ok(key.payload ?? new Uint8Array(0));
   }
 

@@ -8,12 +8,11 @@ export type KeyType = 'keyring' | 'user' | 'logon' | 'asymmetric' | 'encrypted' 
 
 /** Payload of an encrypted key (security/keys/encrypted-keys). */
 export interface EncryptedPayload {
-  readonly format: string | null;
+  /** `default` or `enc32`. */
+  readonly format: string;
   readonly masterDesc: string;
   readonly datalen: string;
   readonly iv: Uint8Array;
-  readonly encrypted: Uint8Array;
-  readonly hmac: Uint8Array;
   readonly decrypted: Uint8Array;
 }
 
