@@ -2,7 +2,7 @@
 // and what firmware left in the TPM. The data are in env-data.ts; a case names parts of them.
 
 import { fromHex } from '../base/bytes.ts';
-import { DEFAULT_CONFIG, type KernelProfile, PROFILES } from '../base/profile.ts';
+import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import type { HashName } from '../crypto/provider.ts';
 import type { DiskSpec, FileSpec, MachineConfig, RawDiskSpec } from '../kernel/api.ts';
 import { contentOf, type Data, num } from '../scenario/ops/types.ts';
@@ -164,7 +164,7 @@ export function profileOf(env: RecordedEnvironment, variant: string | undefined)
     release: env.release,
     pageSize: env.page_size,
     wordBits: env.word_bits === 32 ? 32 : 64,
-    config: { ...DEFAULT_CONFIG, ...env.config, ...changes },
+    config: { ...env.config, ...changes },
   };
 }
 

@@ -458,7 +458,7 @@ export class Keyrings {
       const perm = key.perm.toString(16).padStart(8, '0');
       const uid = String(key.uid).padStart(5);
       const gid = key.gid === 0xffffffff ? '   -1' : String(key.gid).padStart(5);
-      out += `${serial} ${flags} ${String(1).padStart(5)} perm ${perm} ${uid} ${gid} ${key.type.padEnd(9)} `;
+      out += `${serial} ${flags} ${String(1).padStart(5)} perm ${perm} ${uid} ${gid} ${key.type.slice(0, 9).padEnd(9)} `;
       out += `${key.description}${key.links === null ? '' : `: ${key.links.length === 0 ? 'empty' : key.links.length}`}\n`;
     }
     return out;
