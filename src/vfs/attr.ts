@@ -33,7 +33,7 @@ import {
   shouldDropSuidgid,
 } from './perm.ts';
 import type { Cred, Inode, InodeKey, PathRef, VfsTask } from './types.ts';
-import { findXattr, withoutXattr, withXattr } from './xattr-store.ts';
+import { findXattr, sameXattr, withoutXattr, withXattr } from './xattr-store.ts';
 
 const XATTR_NAME_CAPS = 'security.capability';
 
@@ -225,7 +225,8 @@ function aclAfterChmod(core: Core, inode: Inode, mode: number): Partial<Inode> {
   if (inode.xattrs.length === 0 || (xattr !== 'ext4' && xattr !== 'simple')) return {};
   const acl = aclOf(inode, ACL_ACCESS);
   if (acl === null) return {};
-  return withXattr(inode, xattr, { name: ACL_ACCESS, value: encodeAcl(aclChmod(acl, mode)) }) ?? {};
+  const x = { name: ACL_ACCESS, value: encodeAcl(aclChmod(acl, mode)) };
+  return sameXattr(inode, x) ? {} : (withXattr(inode, xattr, x) ?? {});
 }
 
 /**

@@ -35,6 +35,8 @@ export interface FsBehaviour {
   readonly links: boolean;
   readonly special: boolean;
   readonly tmpfile: boolean;
+  /** RENAME_WHITEOUT. */
+  readonly whiteout: boolean;
   /** FMODE_CAN_ODIRECT. */
   readonly direct: boolean;
   /** The first store to a page of a shared mapping is seen by the file system (page_mkwrite), which stamps the file. */
@@ -84,6 +86,7 @@ const MEMORY: FsBehaviour = {
   links: true,
   special: true,
   tmpfile: true,
+  whiteout: false,
   direct: false,
   mkwrite: true,
   seals: false,
@@ -107,6 +110,7 @@ const TMPFS: FsBehaviour = {
   xattr: 'simple',
   xattrNames: ALL_XATTRS,
   acl: true,
+  whiteout: true,
   rootMode: 0o1777,
   direct: true,
   mkwrite: false,
@@ -136,6 +140,7 @@ const BEHAVIOURS: Readonly<Record<FsType, FsBehaviour>> = {
     xattr: 'ext4',
     xattrNames: ALL_XATTRS,
     acl: true,
+    whiteout: true,
     inodeNumbers: 'bitmap',
     rootIno: 2,
     firstIno: 12,

@@ -19,7 +19,7 @@ import { I_LINKABLE, iputFinal, modified, relinked, S_DEAD } from './inode.ts';
 import { detachMounts, localMountpoint } from './mounts.ts';
 import { type Parent, pathLookup, pathParent } from './namei.ts';
 import { lookupChild, mergedNames } from './overlay.ts';
-import { checkSticky, inodePermission, isDir, mntWantWrite } from './perm.ts';
+import { checkSticky, inodePermission, isDir, mayLinkat, mntWantWrite } from './perm.ts';
 import type { Dentry, DentryId, Inode, InodeKey, PathRef, VfsTask } from './types.ts';
 
 /** @kernel fs/namei.c may_delete() */
@@ -146,10 +146,12 @@ export function link(core: Core, task: VfsTask, source: PathRef, to: string): Er
   if (!place.ok) return place.errno;
   const { parent, dir, name } = place.value;
   if (parent.mount !== source.mount) return core.refuse('EXDEV', 'vfs.cross_mount');
+  const inode = core.inode(core.dentry(source.dentry).inode);
+  const kept = mayLinkat(core, task.cred, inode);
+  if (kept !== 0) return kept;
   const target = core.inode(dir.inode);
   const denied = mayCreate(core, task, target);
   if (denied !== 0) return denied;
-  const inode = core.inode(core.dentry(source.dentry).inode);
   if (inode.sb !== target.sb) return core.refuse('EXDEV', 'vfs.cross_mount');
   if (inode.appendOnly) return core.refuse('EPERM', 'vfs.append_only');
   if (inode.immutable) return core.refuse('EPERM', 'vfs.immutable');
@@ -266,10 +268,11 @@ function vfsRename(core: Core, task: VfsTask, move: Move): Err {
   }
   if (localMountpoint(core, task, source) || (target !== undefined && localMountpoint(core, task, target)))
     return core.refuse('EBUSY', 'vfs.busy');
+  if ((flags & RENAME_WHITEOUT) !== 0 && (!core.fs(from.sb).whiteout || from.layers !== null))
+    return core.refuse('EINVAL', 'vfs.unsupported');
   if (!exchange && targetDirs && target !== undefined && !isEmpty(core, target))
     return core.refuse('ENOTEMPTY', 'vfs.not_empty');
   if (from.layers !== null) {
-    if ((flags & RENAME_WHITEOUT) !== 0) return core.refuse('EINVAL', 'vfs.unsupported');
     return core.overlay.rename(core, task, source, newDir, move.name, target, exchange);
   }
   if (exchange && target !== undefined) return swap(core, move, target);

@@ -8,7 +8,7 @@ import type { Core } from './core.ts';
 import { mountOn, tooLong } from './dcache.ts';
 import { byteLength, S_DEAD } from './inode.ts';
 import { lookupChild } from './overlay.ts';
-import { inodePermission, isDir } from './perm.ts';
+import { inodePermission, isDir, mayFollowLink } from './perm.ts';
 import type { Dentry, PathRef, VfsTask } from './types.ts';
 
 export type LastType = 'norm' | 'dot' | 'dotdot' | 'root';
@@ -126,12 +126,18 @@ function dots(core: Core, walk: Walk, type: 'dot' | 'dotdot'): 0 {
   return 0;
 }
 
-function stepAndFollow(core: Core, walk: Walk, name: string): Err {
+function stepAndFollow(core: Core, walk: Walk, name: string, trailing = false): Err {
   const before = walk.path;
   const err = step(core, walk, name);
   if (err !== 0) return err;
   const inode = core.inode(core.dentry(walk.path.dentry).inode);
-  return (inode.mode & S_IFMT) === S_IFLNK ? follow(core, walk, before) : 0;
+  if ((inode.mode & S_IFMT) !== S_IFLNK) return 0;
+  if (trailing) {
+    const dir = core.inode(core.dentry(before.dentry).inode);
+    const kept = mayFollowLink(core, walk.task.cred, dir, inode);
+    if (kept !== 0) return kept;
+  }
+  return follow(core, walk, before);
 }
 
 /**
@@ -170,7 +176,7 @@ function finish(core: Core, walk: Walk, parent: Parent, followLast: boolean): Er
   if (parent.type === 'root') return 0;
   if (parent.type !== 'norm') return dots(core, walk, parent.type);
   const follows = followLast || parent.slash;
-  const err = follows ? stepAndFollow(core, walk, parent.last) : step(core, walk, parent.last);
+  const err = follows ? stepAndFollow(core, walk, parent.last, true) : step(core, walk, parent.last);
   if (err !== 0) return err;
   if (parent.slash && !isDir(core.inode(core.dentry(walk.path.dentry).inode)))
     return core.refuse('ENOTDIR', 'vfs.not_directory');
@@ -247,6 +253,8 @@ export function openWalk(core: Core, task: VfsTask, path: string): Result<OpenWa
  */
 export function openFollow(core: Core, walk: Walk, link: PathRef, from: PathRef): Result<Parent | PathRef> {
   const inode = core.inode(core.dentry(link.dentry).inode);
+  const kept = mayFollowLink(core, walk.task.cred, core.inode(core.dentry(from.dentry).inode), inode);
+  if (kept !== 0) return fail(kept);
   if (walk.links++ >= MAX_SYMLINKS) return core.refused('ELOOP', 'vfs.too_many_links');
   let target = inode.target ?? '';
   const jump = inode.pseudo === null ? undefined : core.env.pseudo.find(inode.pseudo)?.link?.(walk.task);

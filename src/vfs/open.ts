@@ -45,7 +45,15 @@ import { verityFileOpen } from './fsverity.ts';
 import { I_LINKABLE, iputFinal, S_DEAD } from './inode.ts';
 import { down, openFollow, openWalk, type Parent, pathLookup } from './namei.ts';
 import { dataPath, lookupChild, mounter } from './overlay.ts';
-import { inodePermission, isDir, isReg, mntWantWrite, ownerOrCapable, pathNoexec } from './perm.ts';
+import {
+  inodePermission,
+  isDir,
+  isReg,
+  mayCreateInSticky,
+  mntWantWrite,
+  ownerOrCapable,
+  pathNoexec,
+} from './perm.ts';
 import type { Dentry, FileId, Inode, OpenFile, PathRef, VfsTask } from './types.ts';
 import { FMODE_CREATED, FMODE_EXEC, FMODE_PATH, FMODE_READ, FMODE_WRITE, FMODE_WRITER } from './types.ts';
 
@@ -126,7 +134,8 @@ function openLast(core: Core, task: VfsTask, path: string, op: OpenOp): Result<F
     at = down(core, { mount: at.mount, dentry: found.id });
     const inode = core.inode(core.dentry(at.dentry).inode);
     const follows = (op.flags & O_NOFOLLOW) === 0 || slash;
-    if ((inode.mode & S_IFMT) !== S_IFLNK || !follows) return doOpen(core, task, at, op, false, directory);
+    if ((inode.mode & S_IFMT) !== S_IFLNK || !follows)
+      return doOpen(core, task, at, op, false, directory, dir);
     const next = openFollow(core, walk, at, parent.parent);
     if (!next.ok) return next;
     if ('dentry' in next.value) return doOpen(core, task, next.value, op, false, directory);
@@ -185,11 +194,14 @@ function doOpen(
   op: OpenOp,
   created: boolean,
   directory: boolean,
+  dir?: Dentry,
 ): Result<FileId> {
   const inode = core.inode(core.dentry(path.dentry).inode);
   if ((op.flags & O_CREAT) !== 0) {
     if ((op.flags & O_EXCL) !== 0 && !created) return core.refused('EEXIST', 'vfs.exists');
     if (isDir(inode)) return core.refused('EISDIR', 'vfs.is_directory');
+    const kept = dir === undefined ? 0 : mayCreateInSticky(core, task.cred, core.inode(dir.inode), inode);
+    if (kept !== 0) return fail(kept);
   }
   if (directory && !isDir(inode)) return core.refused('ENOTDIR', 'vfs.not_directory');
   const truncates = !created && isReg(inode) && (op.flags & O_TRUNC) !== 0;

@@ -12,6 +12,7 @@ import {
   MAY_READ,
   MAY_WRITE,
   S_IFDIR,
+  S_IFIFO,
   S_IFLNK,
   S_IFMT,
   S_IFREG,
@@ -159,6 +160,48 @@ export function checkSticky(core: Core, cred: Cred, dir: Inode, inode: Inode): b
   if ((dir.mode & S_ISVTX) === 0) return false;
   if (inode.uid === cred.fsuid || dir.uid === cred.fsuid) return false;
   return !capableInode(core, cred, inode, CAP_FOWNER);
+}
+
+/**
+ * Whether fs.protected_symlinks keeps a task from following a link in a sticky, world-writable directory.
+ *
+ * @kernel fs/namei.c may_follow_link()
+ */
+export function mayFollowLink(core: Core, cred: Cred, dir: Inode, link: Inode): Err {
+  if (core.state.sysctl.protectedSymlinks === 0) return 0;
+  if (link.uid === cred.fsuid || (dir.mode & 0o1002) !== 0o1002 || dir.uid === link.uid) return 0;
+  return core.refuse('EACCES', 'vfs.protected');
+}
+
+/**
+ * Whether fs.protected_hardlinks keeps a task from linking somebody else's file.
+ *
+ * @kernel fs/namei.c may_linkat()
+ */
+export function mayLinkat(core: Core, cred: Cred, inode: Inode): Err {
+  if (core.state.sysctl.protectedHardlinks === 0) return 0;
+  const setgid = (inode.mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP);
+  const plain = isReg(inode) && (inode.mode & S_ISUID) === 0 && !setgid;
+  const { why } = core;
+  const safe = plain && genericPermission(core, cred, inode, MAY_READ | MAY_WRITE) === 0;
+  core.why = why;
+  if (safe || ownerOrCapable(core, cred, inode)) return 0;
+  return core.refuse('EPERM', 'vfs.protected');
+}
+
+/**
+ * Whether fs.protected_regular or fs.protected_fifos keeps O_CREAT from opening what is there in a sticky directory.
+ *
+ * @kernel fs/namei.c may_create_in_sticky()
+ */
+export function mayCreateInSticky(core: Core, cred: Cred, dir: Inode, inode: Inode): Err {
+  if ((dir.mode & S_ISVTX) === 0) return 0;
+  const { protectedRegular, protectedFifos } = core.state.sysctl;
+  const fifo = (inode.mode & S_IFMT) === S_IFIFO;
+  const level = isReg(inode) ? protectedRegular : fifo ? protectedFifos : 1;
+  if (level === 0 || inode.uid === dir.uid || inode.uid === cred.fsuid) return 0;
+  const guarded = (dir.mode & 0o002) !== 0 || ((dir.mode & 0o020) !== 0 && level >= 2);
+  return guarded ? core.refuse('EACCES', 'vfs.protected') : 0;
 }
 
 /** @kernel fs/namespace.c mnt_want_write() */

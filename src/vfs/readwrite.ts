@@ -34,6 +34,11 @@ export function dataInode(core: Core, inode: Inode): Inode {
   return inode.realData === null ? inode : core.inode(inode.realData);
 }
 
+/** Whether a file has no position: FMODE_PREAD and FMODE_PWRITE are off. */
+function isStream(core: Core, file: OpenFile): boolean {
+  return (file.fmode & FMODE_PATH) === 0 && (core.inode(file.inode).mode & S_IFMT) === S_IFIFO;
+}
+
 /** @kernel fs/read_write.c vfs_read() */
 export function read(
   core: Core,
@@ -43,6 +48,8 @@ export function read(
   offset: number | null,
 ): Result<Uint8Array> {
   const file = core.file(id);
+  if (offset !== null && offset >= 0 && isStream(core, file))
+    return core.refused('ESPIPE', 'vfs.unsupported');
   if ((file.fmode & FMODE_READ) === 0) return core.refused('EBADF', 'vfs.bad_mode');
   if (length < 0 || (offset !== null && offset < 0)) return core.refused('EINVAL', 'vfs.bad_argument');
   const pos = offset ?? file.pos;
@@ -122,6 +129,8 @@ export function write(
   offset: number | null,
 ): Result<number> {
   const file = core.file(id);
+  if (offset !== null && offset >= 0 && isStream(core, file))
+    return core.refused('ESPIPE', 'vfs.unsupported');
   if ((file.fmode & FMODE_WRITE) === 0) return core.refused('EBADF', 'vfs.bad_mode');
   if (offset !== null && offset < 0) return core.refused('EINVAL', 'vfs.bad_argument');
   const inode = core.inode(file.inode);
@@ -230,6 +239,8 @@ export function lseek(core: Core, id: FileId, offset: number, whence: 'set' | 'c
   if ((file.fmode & FMODE_PATH) !== 0) return core.refused('EBADF', 'vfs.bad_mode');
   const inode = core.inode(file.inode);
   if ((inode.mode & S_IFMT) === S_IFIFO) return core.refused('ESPIPE', 'vfs.unsupported');
+  if (isDir(inode) && whence === 'end' && !core.fs(inode.sb).evictable)
+    return core.refused('EINVAL', 'vfs.bad_argument');
   const base = whence === 'set' ? 0 : whence === 'cur' ? file.pos : dataInode(core, inode).size;
   const pos = base + offset;
   if (pos < 0 || pos > Number.MAX_SAFE_INTEGER) return core.refused('EINVAL', 'vfs.bad_argument');

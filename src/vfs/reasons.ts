@@ -34,6 +34,10 @@ export const VFS_REASONS = defineReasons({
   },
   'vfs.immutable': { text: 'the inode is immutable', source: 'fs/namei.c inode_permission()' },
   'vfs.append_only': { text: 'the inode is append-only', source: 'fs/namei.c may_open()' },
+  'vfs.protected': {
+    text: 'a protected_symlinks, protected_hardlinks, protected_regular or protected_fifos setting forbids it',
+    source: 'fs/namei.c may_linkat()',
+  },
   'vfs.sticky': {
     text: 'the directory is sticky and the entry belongs to someone else',
     source: 'fs/namei.c __check_sticky()',

@@ -305,6 +305,13 @@ export interface BlockDevice {
   readonly verity: { readonly alg: string; readonly rootHash: Uint8Array; readonly signed: boolean } | null;
 }
 
+export interface FsSysctl {
+  readonly protectedSymlinks: number;
+  readonly protectedHardlinks: number;
+  readonly protectedFifos: number;
+  readonly protectedRegular: number;
+}
+
 export interface VfsState {
   readonly superblocks: ImmutableMap<SbId, Superblock>;
   readonly mounts: ImmutableMap<MountId, Mount>;
@@ -322,6 +329,8 @@ export interface VfsState {
   readonly iunique: number;
   /** Mount namespaces: the user namespace that owns each. */
   readonly namespaces: ImmutableMap<NsId, number>;
+  /** fs.protected_symlinks and its relatives; all 0 as the kernel's own default is. */
+  readonly sysctl: FsSysctl;
   /** Last minor of an anonymous device number (get_anon_bdev). */
   readonly anonDev: number;
 }

@@ -19,7 +19,7 @@ import {
   XATTR_SIZE_MAX,
 } from './constants.ts';
 import type { Core } from './core.ts';
-import { byteLength, changed } from './inode.ts';
+import { byteLength, changed, relinked } from './inode.ts';
 import { copyAttr, isPrivate, metaInode, mounter, realPath } from './overlay.ts';
 import {
   capable,
@@ -222,7 +222,22 @@ export function getxattr(core: Core, task: VfsTask, path: PathRef, name: string)
   if (bad !== 0) return fail(bad);
   const hidden = inode.layers !== null && isPrivate(name);
   const value = hidden ? undefined : findXattr(metaInode(core, inode), name);
-  return value === undefined ? core.refused('ENODATA', 'vfs.no_data') : ok(value);
+  if (value === undefined) return core.refused('ENODATA', 'vfs.no_data');
+  return name === XATTR_NAME_CAPS ? shownCapability(core, task, value) : ok(value);
+}
+
+/**
+ * File capabilities as a reader sees them: those of the reader's own root in their short form.
+ *
+ * @kernel security/commoncap.c cap_inode_getsecurity()
+ */
+function shownCapability(core: Core, task: VfsTask, value: Uint8Array): Result<Uint8Array> {
+  if (!validCapability(value)) return core.refused('EINVAL', 'vfs.bad_argument');
+  const root = value.length === 24 ? new Reader(value.subarray(20), 'le').u32() : 0;
+  if (value.length === 20 || root !== 0 || task.cred.userNs !== 0) return ok(value);
+  const short = value.slice(0, 20);
+  short[3] = 2;
+  return ok(short);
 }
 
 /** @kernel fs/xattr.c vfs_listxattr() */
@@ -340,11 +355,15 @@ function storeAcl(
   const inode = core.inode(key);
   const { xattr } = core.fs(inode.sb);
   if (xattr !== 'ext4' && xattr !== 'simple') return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
-  const placed = value === null ? withoutXattr(inode, name) : withXattr(inode, xattr, { name, value });
+  const same = value !== null && xattr === 'ext4' && sameXattr(inode, { name, value });
+  const placed =
+    value === null ? withoutXattr(inode, name) : same ? inode : withXattr(inode, xattr, { name, value });
   if (placed === undefined) return core.refuse('ENOSPC', 'vfs.no_space');
   let mode = (inode.mode & S_IFMT) | (newMode & 0o7777);
   if (name === ACL_ACCESS && value !== null && !inGroupOrCapable(core, task.cred, inode, inode.gid))
     mode &= ~S_ISGID;
-  core.setInode(changed(core, inode, { xattrs: placed.xattrs, ibodyXattrs: placed.ibodyXattrs, mode }));
+  const patch = { xattrs: placed.xattrs, ibodyXattrs: placed.ibodyXattrs, mode };
+  const counts = xattr === 'simple' || placed.xattrs !== inode.xattrs;
+  core.setInode(counts ? changed(core, inode, patch) : relinked(core, inode, patch));
   return 0;
 }
