@@ -6,7 +6,7 @@ import { assert } from '../base/assert.ts';
 import { EMPTY } from '../base/bytes.ts';
 import type { HashName } from '../crypto/provider.ts';
 import { hashAlgOf } from './algorithms.ts';
-import { IMPLEMENTATION_PCR, TPM_ALG_NULL, TPM_ALG_SHA256, TPM_RH_UNASSIGNED } from './constants.ts';
+import { IMPLEMENTATION_PCR, TPM_ALG_NULL, TPM_ALG_SHA512, TPM_RH_UNASSIGNED } from './constants.ts';
 import { Drbg, drbgInstantiate } from './drbg.ts';
 import { selectBits } from './pcr.ts';
 import { startupTable } from './startup.machine.ts';
@@ -130,7 +130,7 @@ export function manufacture(options: ManufactureOptions): TpmState {
     pcrAllocatedNext: pcrAllocated,
     pcrPolicy: NO_POLICY,
     auditCommands: [0x140],
-    auditHashAlg: TPM_ALG_SHA256,
+    auditHashAlg: TPM_ALG_SHA512,
     auditCounter: 0n,
     ppCommands: [],
     algorithmSet: 0,

@@ -25,6 +25,7 @@ import {
   Tpm2bName,
   Tpm2bPublicKeyRsa,
   TpmiAlgHash,
+  TpmiDhSaved,
   TpmiRhHierarchy,
   TpmiRhNvIndex,
   TpmiYesNo,
@@ -87,8 +88,18 @@ export const TpmtSignatureNull = signatureOf(true);
 
 // --- tickets (Part 2, 10.7)
 
+/** TPM_ST (Part 2, 6.9): what is none of these is no tag at all. */
+const TpmSt = limited(
+  Uint16,
+  (tag) => tag === 0x00c4 || (tag >= 0x8000 && tag <= 0x8002) || (tag >= 0x8014 && tag <= 0x8029),
+);
+
 const ticket = (...tags: readonly number[]) =>
-  struct({ tag: oneOf(Uint16, tags, rc.TPM_RC_TAG), hierarchy: TpmiRhHierarchy, digest: Tpm2bDigest });
+  struct({
+    tag: limited(TpmSt, (tag) => tags.includes(tag), rc.TPM_RC_TAG),
+    hierarchy: TpmiRhHierarchy,
+    digest: Tpm2bDigest,
+  });
 export const TpmtTkCreation = ticket(c.TPM_ST_CREATION);
 export const TpmtTkVerified = ticket(c.TPM_ST_VERIFIED);
 export const TpmtTkAuth = ticket(c.TPM_ST_AUTH_SIGNED, c.TPM_ST_AUTH_SECRET);
@@ -206,7 +217,7 @@ export const Tpm2bAttest = tpm2b(2048);
 
 export const TpmsContext = struct({
   sequence: Uint64,
-  savedHandle: Uint32,
+  savedHandle: TpmiDhSaved,
   hierarchy: TpmiRhHierarchy,
   contextBlob: tpm2b(6144),
 });

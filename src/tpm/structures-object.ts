@@ -190,12 +190,7 @@ const EMPTY_POINT: TpmsEccPoint = { x: EMPTY, y: EMPTY };
 /** Parameters of something that did not unmarshal; never used, because the reader has failed. */
 const UNREAD = { scheme: SCHEME_NULL };
 
-function readUnion(
-  r: Unmarshaller,
-  type: number,
-  common: PublicCommon,
-  nameAlgForDerive: boolean,
-): TpmtPublic {
+function readUnion(r: Unmarshaller, type: number, common: PublicCommon): TpmtPublic {
   if (type === c.TPM_ALG_RSA) {
     return { type, ...common, parameters: TpmsRsaParms.read(r), unique: Tpm2bPublicKeyRsa.read(r) };
   }
@@ -207,27 +202,33 @@ function readUnion(
     return { type, ...common, parameters: ASYM_SIZED.read(r), unique: Tpm2bDigest.read(r) };
   }
   const parameters = r.failed ? UNREAD : TpmsKeyedhashParms.read(r);
-  const unique = nameAlgForDerive ? Tpm2bDigest.read(r) : Tpm2bDigest.read(r);
+  const unique = Tpm2bDigest.read(r);
   return { type: c.TPM_ALG_KEYEDHASH, ...common, parameters, unique };
 }
 
-/** TPMT_PUBLIC with a name algorithm that may be TPM_ALG_NULL; TPM2_Create refuses that itself. */
-export const TpmtPublic: Codec<TpmtPublic> = {
-  read(r) {
-    const type = TpmiAlgPublic.read(r);
-    const nameAlg = TpmiAlgHashNull.read(r);
-    const objectAttributes = TpmaObject.read(r);
-    const authPolicy = Tpm2bDigest.read(r);
-    return readUnion(r, type, { nameAlg, objectAttributes, authPolicy }, false);
-  },
-  write(w, v) {
-    w.u16(v.type).u16(v.nameAlg).u32(v.objectAttributes);
-    Tpm2bDigest.write(w, v.authPolicy);
-    writePublicParms(w, v);
-    if (v.type === c.TPM_ALG_ECC) TpmsEccPoint.write(w, v.unique);
-    else w.u16(v.unique.length).bytes(v.unique);
-  },
-};
+function publicOf(nameAlgCodec: Codec<number>): Codec<TpmtPublic> {
+  return {
+    read(r) {
+      const type = TpmiAlgPublic.read(r);
+      const nameAlg = nameAlgCodec.read(r);
+      const objectAttributes = TpmaObject.read(r);
+      const authPolicy = Tpm2bDigest.read(r);
+      return readUnion(r, type, { nameAlg, objectAttributes, authPolicy });
+    },
+    write(w, v) {
+      w.u16(v.type).u16(v.nameAlg).u32(v.objectAttributes);
+      Tpm2bDigest.write(w, v.authPolicy);
+      writePublicParms(w, v);
+      if (v.type === c.TPM_ALG_ECC) TpmsEccPoint.write(w, v.unique);
+      else w.u16(v.unique.length).bytes(v.unique);
+    },
+  };
+}
+
+/** TPMT_PUBLIC+: the name algorithm may be TPM_ALG_NULL. */
+export const TpmtPublic = publicOf(TpmiAlgHashNull);
+/** TPMT_PUBLIC: as templates have it. */
+export const TpmtTemplate = publicOf(TpmiAlgHash);
 
 function writePublicParms(w: Writer, v: TpmtPublic): void {
   if (v.type === c.TPM_ALG_RSA) TpmsRsaParms.write(w, v.parameters);
@@ -237,16 +238,7 @@ function writePublicParms(w: Writer, v: TpmtPublic): void {
 }
 
 /** TPM2B_PUBLIC as commands take it: nameAlg must be a hash. */
-export const Tpm2bPublic = tpm2bOf<TpmtPublic>({
-  read(r) {
-    const at = r.offset + 2;
-    const value = TpmtPublic.read(r);
-    const nameAlgRead = r.offset > at;
-    if (!r.failed && nameAlgRead && value.nameAlg === c.TPM_ALG_NULL) r.refuse(rc.TPM_RC_HASH);
-    return value;
-  },
-  write: TpmtPublic.write,
-});
+export const Tpm2bPublic = tpm2bOf(TpmtTemplate);
 /** TPM2B_PUBLIC of TPM2_LoadExternal: nameAlg may be TPM_ALG_NULL. */
 export const Tpm2bPublicNull = tpm2bOf(TpmtPublic);
 export const Tpm2bTemplate = tpm2b(1024);

@@ -75,7 +75,9 @@ export const TpmiShAuthSession = handle((h) => isHmacSession(h) || isPolicySessi
 export const TpmiShHmac = handle(isHmacSession);
 export const TpmiShPolicy = handle(isPolicySession);
 export const TpmiDhContext = handle((h) => isHmacSession(h) || isPolicySession(h) || isTransient(h));
-export const TpmiDhSaved = oneOf(Uint32, [0x80000000, 0x80000001, 0x80000002], rc.TPM_RC_VALUE);
+export const TpmiDhSaved = handle(
+  (h) => isHmacSession(h) || isPolicySession(h) || (h >= 0x80000000 && h <= 0x80000002),
+);
 export const TpmiRhHierarchy = handleOf(...HIERARCHIES, c.TPM_RH_NULL);
 export const TpmiRhBaseHierarchy = handleOf(...HIERARCHIES);
 export const TpmiRhEnables = handleOf(...HIERARCHIES, c.TPM_RH_PLATFORM_NV);
@@ -104,7 +106,7 @@ export const Tpm2bName = tpm2b(c.MAX_DIGEST + 2);
 export const Tpm2bIv = tpm2b(16);
 export const Tpm2bTimeout = tpm2b(9);
 export const Tpm2bEncryptedSecret = tpm2b(512);
-export const Tpm2bSensitiveData = tpm2b(256);
+export const Tpm2bSensitiveData = tpm2b(c.MAX_SYM_DATA);
 export const Tpm2bPublicKeyRsa = tpm2b(512);
 export const Tpm2bEccParameter = tpm2b(66);
 

@@ -153,15 +153,15 @@ export class Tpm extends TpmCursor {
     let evicts = 0;
     for (let i = 0; i < handles.length; i++) {
       const handle = handles[i] as number;
-      const status = entityLoadStatus(this, handle);
-      if (status === rc.TPM_RC_REFERENCE_H0) return status + i;
-      if (status !== 0) return rc.rcHandle(i + 1, status);
       if (c.handleType(handle) === c.TPM_HT_PERSISTENT) {
-        // A persistent object is used through a slot of transient memory.
+        // A persistent object is used through a slot of transient memory, which is taken before it is looked for.
         evicts++;
         if (this.state.ram.objects.size + evicts > this.state.config.objectSlots)
           return rc.TPM_RC_OBJECT_MEMORY;
       }
+      const status = entityLoadStatus(this, handle);
+      if (status === rc.TPM_RC_REFERENCE_H0) return status + i;
+      if (status !== 0) return rc.rcHandle(i + 1, status);
     }
     return 0;
   }

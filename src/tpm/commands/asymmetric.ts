@@ -243,11 +243,7 @@ export const eccParameters = command({
   },
 });
 
-const TpmiEccKeyExchange = oneOf(
-  Uint16,
-  [c.TPM_ALG_ECDH, c.TPM_ALG_ECMQV, c.TPM_ALG_SM2, c.TPM_ALG_NULL],
-  rc.TPM_RC_SCHEME,
-);
+const TpmiEccKeyExchange = oneOf(Uint16, [c.TPM_ALG_ECDH, c.TPM_ALG_ECMQV, c.TPM_ALG_SM2], rc.TPM_RC_SCHEME);
 
 /** @tcg Part 3, 14.7 TPM2_ZGen_2Phase */
 export const zGen2Phase = command({
@@ -262,7 +258,6 @@ export const zGen2Phase = command({
     const keyScheme = own.area.parameters.scheme.scheme;
     const badScheme = rc.rcParameter(3, rc.TPM_RC_SCHEME);
     if (keyScheme !== c.TPM_ALG_NULL && keyScheme !== inScheme) return badScheme;
-    if (inScheme === c.TPM_ALG_NULL) return badScheme;
     const { curveId } = own.area.parameters;
     const curve = curveOf(curveId).name;
     const staticB = sizedPoint(curveId, inQsB);

@@ -64,8 +64,9 @@ import {
   Tpm2bSensitiveCreate,
   Tpm2bTemplate,
   TpmsDerive,
-  TpmtPublic,
+  type TpmtPublic,
   type TpmtSensitive,
+  TpmtTemplate,
 } from '../structures-object.ts';
 import { creationTicket } from '../tickets.ts';
 
@@ -305,8 +306,7 @@ function readTemplate(bytes: Uint8Array, derivation: boolean): Template | number
     const read = readDerivationTemplate(r);
     template = { area: read.template, derive: read.derive };
   } else {
-    template = { area: TpmtPublic.read(r), derive: null };
-    if (r.rc === 0 && template.area.nameAlg === c.TPM_ALG_NULL) return rc.TPM_RC_HASH;
+    template = { area: TpmtTemplate.read(r), derive: null };
   }
   if (r.rc !== 0) return r.rc;
   return r.remaining === 0 ? template : rc.TPM_RC_SIZE;

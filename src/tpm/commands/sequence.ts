@@ -77,7 +77,8 @@ export const sequenceUpdate = command({
   response: {},
   run(tpm, { sequenceHandle, buffer }) {
     const sequence = sequenceAt(tpm, sequenceHandle);
-    if (sequence === null) return rc.rcHandle(1, rc.TPM_RC_MODE);
+    // The reference blames parameter 1 here, where Part 3 names the handle.
+    if (sequence === null) return rc.rcParameter(1, rc.TPM_RC_MODE);
     putObject(tpm, sequenceHandle, {
       ...sequence,
       chunks: [...sequence.chunks, buffer],
