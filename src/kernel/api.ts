@@ -1,5 +1,5 @@
-// What a machine offers to scenarios, conformance runs and tools: boot it, start tasks, make syscalls, fork it, read its
-// state. machine.ts implements it; every room's cursor is reachable for those who look inside.
+// What a machine offers to scenarios, conformance runs and tools: boot it, start tasks, make syscalls, fork
+// it, read its state. machine.ts implements it; every room's cursor is reachable for those who look inside.
 
 import type { Err, Result } from '../base/errno.ts';
 import type { Json } from '../base/json.ts';
@@ -189,7 +189,10 @@ export interface DmTable {
 export interface SpecialSyscallApi {
   /** write(2) of a content that may be known by length and digests only; at the start of an empty file. */
   writeContent(fd: number, content: Content): Result<number>;
-  /** KEYCTL_SEARCH; ring is a serial, -3 (session), -4 (user) ... or the name of a keyring as /proc/keys lists it. */
+  /**
+   * KEYCTL_SEARCH; ring is a serial, -3 (session), -4 (user) ... or the name of a keyring as /proc/keys
+   * lists it.
+   */
   keySearch(ring: number | string, type: string, description: string): Result<number>;
   keyRead(key: number): Result<Uint8Array>;
   keyRevoke(key: number): Err;
@@ -228,8 +231,8 @@ export interface MachineApi {
   exit(pid: Pid): void;
   sys(pid: Pid): SyscallApi;
   /**
-   * kexec -e: all tasks end and the loaded kernel boots on the same disks and the same, not restarted, TPM; this machine
-   * is the second kernel from then on. EINVAL when nothing is loaded.
+   * kexec -e: all tasks end and the loaded kernel boots on the same disks and the same, not restarted, TPM;
+   * this machine is the second kernel from then on. EINVAL when nothing is loaded.
    */
   kexecReboot?(): Err;
   /** Lets virtual time pass. */

@@ -1,6 +1,7 @@
-// Start-up of the security rooms: which modules are active, IPE with its boot policy, the keyrings with their certificates,
-// and the certificates that IMA and EVM read from the initial ram disk.
+// Start-up of the security rooms: which modules are active, IPE with its boot policy, the keyrings with
+// their certificates, and the certificates that IMA and EVM read from the initial ram disk.
 
+import { negative } from '../base/errno.ts';
 import { enabled } from '../base/profile.ts';
 import { kernelReadFileFromPath } from '../integrity/kernel-read-file.ts';
 import {
@@ -62,7 +63,7 @@ export function startLsms(r: Rooms, parameters: LsmParameters, image: KernelImag
     ...(ipeSuccessAudit === undefined ? {} : { successAudit: ipeSuccessAudit }),
   });
   const err = r.ipe.init(image.ipeBootPolicy ?? null);
-  if (err !== 0) r.kernel.printk(`ipe failed to initialize: ${err}`);
+  if (err !== 0) r.kernel.printk(`ipe failed to initialize: ${negative(err)}`);
   r.ipe.initSecurityfs();
 }
 
@@ -88,11 +89,11 @@ export function integrityKeyring(r: Rooms, which: 'ima' | 'evm', image: KernelIm
 function loadX509(r: Rooms, task: VfsTask, which: 'ima' | 'evm', path: string): boolean {
   const read = kernelReadFileFromPath(r.vfs, r.hooks, task, path, 'x509-certificate');
   if (!read.ok) {
-    r.kernel.printk(`integrity: Unable to open file: ${path} (${read.errno})`);
+    r.kernel.printk(`integrity: Unable to open file: ${path} (${negative(read.errno)})`);
     return false;
   }
   const err = integrityAddKey(r.keys, which, read.value);
-  if (err !== 0) r.kernel.printk(`integrity: Problem loading X.509 certificate ${err}`);
+  if (err !== 0) r.kernel.printk(`integrity: Problem loading X.509 certificate ${negative(err)}`);
   return err === 0;
 }
 

@@ -1,4 +1,5 @@
-// The kernel acting for itself: what reads certificates at boot, measures critical data and shows securityfs to exporters.
+// The kernel acting for itself: what reads certificates at boot, measures critical data and shows
+// securityfs to exporters.
 
 import type { VfsTask } from '../vfs/types.ts';
 import type { Kernel } from './kernel.ts';

@@ -1,7 +1,8 @@
-// From power-on to the first task: firmware, command line, root file system, pseudo file systems, LSM and IMA/EVM start-up in
-// the kernel's initcall order, initial ram disk, certificates, /init. What a real boot does besides leaves no trace here.
+// From power-on to the first task: firmware, command line, root file system, pseudo file systems, LSM and
+// IMA/EVM start-up in the kernel's initcall order, initial ram disk, certificates, /init. What a real boot
+// does besides leaves no trace here.
 
-import type { Err } from '../base/errno.ts';
+import { type Err, negative } from '../base/errno.ts';
 import { enabled } from '../base/profile.ts';
 import { EVM_SECURITYFS } from '../evm/securityfs.ts';
 import { newEvm } from '../evm/state.ts';
@@ -190,7 +191,7 @@ function startInit(r: Rooms, line: CommandLine): void {
     const err: Err = kernelExecve(k, INIT_PID, path, [path, ...k.state.initArgs]);
     k.env.trace.close(id);
     if (err === 0 && k.task(INIT_PID)?.exeFile != null) return;
-    if (err !== 'ENOENT') k.printk(`Failed to execute ${path} (error ${err})`);
+    if (err !== 'ENOENT') k.printk(`Failed to execute ${path} (error ${negative(err)})`);
   }
   const panic = 'No working init found.  Try passing init= option to kernel.';
   k.printk(`Kernel panic - not syncing: ${panic}`);
@@ -224,8 +225,8 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
 }
 
 /**
- * kexec -e: the running kernel ends where it is, disks and the TPM stay as they are, the loaded kernel boots with its own
- * command line and the same build.
+ * kexec -e: the running kernel ends where it is, disks and the TPM stay as they are, the loaded kernel
+ * boots with its own command line and the same build.
  * @kernel kernel/kexec_core.c kernel_kexec()
  */
 export function secondKernel(r: Rooms): Err {

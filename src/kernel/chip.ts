@@ -1,5 +1,5 @@
-// The TPM as the kernel's driver sees it, bound when it is first needed. What the driver found is kept in the kernel's state,
-// so a fork or a machine from JSON goes on without asking the device again.
+// The TPM as the kernel's driver sees it, bound when it is first needed. What the driver found is kept in
+// the kernel's state, so a fork or a machine from JSON goes on without asking the device again.
 
 import { assert } from '../base/assert.ts';
 import type { HashName } from '../crypto/provider.ts';

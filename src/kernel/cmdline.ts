@@ -1,6 +1,6 @@
-// The kernel command line: words, quotes, `--`, and who gets what (parse_args, next_arg, unknown_bootoption). The
-// parameters themselves belong to the rooms: a table of __setup() entries is handed in. Early parameters and sysctl
-// aliases are left out: none of them is modelled.
+// The kernel command line: words, quotes, `--`, and who gets what (parse_args, next_arg,
+// unknown_bootoption). The parameters themselves belong to the rooms: a table of __setup() entries is
+// handed in. Early parameters and sysctl aliases are left out: none of them is modelled.
 
 /** One word of the command line: `name` or `name=value`, quotes removed. */
 export interface BootParam {
@@ -94,8 +94,8 @@ export interface Leftovers {
 }
 
 /**
- * Gives each parameter to the __setup() entries whose key begins it (`-` and `_` are the same); what nobody takes goes
- * to init: words as arguments, `name=value` into the environment, dotted names nowhere.
+ * Gives each parameter to the __setup() entries whose key begins it (`-` and `_` are the same); what nobody
+ * takes goes to init: words as arguments, `name=value` into the environment, dotted names nowhere.
  * @kernel init/main.c unknown_bootoption(), obsolete_checksetup()
  */
 export function runSetup(line: CommandLine, table: readonly SetupEntry[]): Leftovers {

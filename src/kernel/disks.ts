@@ -1,5 +1,6 @@
-// What survives the end of a kernel: the file systems on block devices, as they are on the disks. Caches, mounts, open files
-// and everything in memory go; data that was not written back is taken to be on the disk.
+// What survives the end of a kernel: the file systems on block devices, as they are on the disks. Caches,
+// mounts, open files and everything in memory go; data that was not written back is taken to be on the
+// disk.
 
 import type { InodeKey, VfsState } from '../vfs/types.ts';
 import { newVfs } from '../vfs/vfs.ts';

@@ -1,5 +1,6 @@
-// A file system seen through another block device: dm-verity and dm-linear devices show the blocks of the disk below. The
-// copy has inodes of its own (another superblock of the same image), as the kernel would read them from the new device.
+// A file system seen through another block device: dm-verity and dm-linear devices show the blocks of the
+// disk below. The copy has inodes of its own (another superblock of the same image), as the kernel would
+// read them from the new device.
 
 import { Map as ImmutableMap } from 'immutable';
 import type { VfsApi } from '../vfs/api.ts';

@@ -1,5 +1,6 @@
-// The dm-verity target: its parameters, the signature over the root hash, and what device-mapper tells IMA about it. Forward
-// error correction is refused as an unknown feature; block reads are checked in dm.ts by comparing with the tree's root.
+// The dm-verity target: its parameters, the signature over the root hash, and what device-mapper tells IMA
+// about it. Forward error correction is refused as an unknown feature; block reads are checked in dm.ts by
+// comparing with the tree's root.
 
 import { fromHex, latin1, toHex } from '../base/bytes.ts';
 import type { Err, Result } from '../base/errno.ts';
@@ -123,7 +124,10 @@ function verifyRootHash(k: Kernel, rootHashText: string, signature: Uint8Array |
   return err === 0 ? 0 : k.refuse(err, KERNEL_REASON['kernel.dm_root_hash']);
 }
 
-/** Parses the parameters of a verity target of `sectors` length. @kernel drivers/md/dm-verity-target.c verity_ctr() */
+/**
+ * Parses the parameters of a verity target of `sectors` length.
+ * @kernel drivers/md/dm-verity-target.c verity_ctr()
+ */
 export function verityCtr(
   k: Kernel,
   task: VfsTask,

@@ -1,6 +1,7 @@
-// Device-mapper: create, load a table, resume, remove, with the critical-data records that IMA gets (dm-ima). Targets are
-// verity and linear; one target per table. A verity device shows the data disk's files read-only when its root hash is the
-// one the hash tree was made with, and nothing that can be mounted otherwise.
+// Device-mapper: create, load a table, resume, remove, with the critical-data records that IMA gets
+// (dm-ima). Targets are verity and linear; one target per table. A verity device shows the data disk's
+// files read-only when its root hash is the one the hash tree was made with, and nothing that can be
+// mounted otherwise.
 
 import { concat, equalBytes, toHex, utf8 } from '../base/bytes.ts';
 import type { Err, Result } from '../base/errno.ts';
@@ -68,7 +69,10 @@ export function dmCreate(k: Kernel, task: Task, name: string): Result<number> {
   return ok(number);
 }
 
-/** Name of the block device that a parameter means: a path, or `major:minor`. @kernel block/bdev.c lookup_bdev() */
+/**
+ * Name of the block device that a parameter means: a path, or `major:minor`.
+ * @kernel block/bdev.c lookup_bdev()
+ */
 function deviceNamed(k: Kernel, task: Task, text: string): Result<string> {
   const { vfs } = k.env;
   const numbers = /^(\d+):(\d+)$/.exec(text);

@@ -1,6 +1,7 @@
-// Reads ELF files as far as the kernel does before it trusts them: program headers for execve, section headers for
-// modules. Only 64-bit little-endian x86-64 files are known, as elf_check_arch() of that kernel; nothing is executed: how
-// a program ends is read from a leading exit(2) sequence, anything else counts as exit 0.
+// Reads ELF files as far as the kernel does before it trusts them: program headers for execve, section
+// headers for modules. Only 64-bit little-endian x86-64 files are known, as elf_check_arch() of that
+// kernel; nothing is executed: how a program ends is read from a leading exit(2) sequence, anything else
+// counts as exit 0.
 
 import { fromLatin1 } from '../base/bytes.ts';
 
@@ -89,7 +90,8 @@ export function checkArch(header: ElfHeader): boolean {
 }
 
 /**
- * The program header table; null where the kernel gives up (wrong entry size, none or more than a page, short file).
+ * The program header table; null where the kernel gives up (wrong entry size, none or more than a page,
+ * short file).
  * @kernel fs/binfmt_elf.c load_elf_phdrs()
  */
 export function readProgramHeaders(bytes: Uint8Array, header: ElfHeader): readonly ProgramHeader[] | null {
@@ -114,7 +116,8 @@ export function readProgramHeaders(bytes: Uint8Array, header: ElfHeader): readon
 }
 
 /**
- * How a program ends when its entry point is `mov eax, 60; xor edi, edi | mov edi, N; syscall`; 0 for any other code.
+ * How a program ends when its entry point is `mov eax, 60; xor edi, edi | mov edi, N; syscall`; 0 for any
+ * other code.
  * @deviation machine code is not executed; programs are taken to succeed
  */
 export function exitStatus(bytes: Uint8Array, header: ElfHeader, programs: readonly ProgramHeader[]): number {
@@ -187,7 +190,10 @@ function namedSections(
   };
 }
 
-/** Whether the symbol table defines a name that starts with `prefix`, or has a relocation into this_module for it. */
+/**
+ * Whether the symbol table defines a name that starts with `prefix`, or has a relocation into this_module
+ * for it.
+ */
 function definesSymbol(
   bytes: Uint8Array,
   symtab: SectionHeader,

@@ -1,6 +1,7 @@
 // The TCG2 crypto-agile event log as firmware leaves it in memory and the kernel shows it in
-// tpm0/binary_bios_measurements: Spec ID Event03 header, then TCG_PCR_EVENT2 records. Written, read back, and replayed to
-// register values. The old SHA-1 only log (TCG_PCR_EVENT records throughout) is read too, never written.
+// tpm0/binary_bios_measurements: Spec ID Event03 header, then TCG_PCR_EVENT2 records. Written, read back,
+// and replayed to register values. The old SHA-1 only log (TCG_PCR_EVENT records throughout) is read too,
+// never written.
 
 import { concat, EMPTY, filled, latin1, toHex, utf8 } from '../base/bytes.ts';
 import { Reader, Writer } from '../base/codec.ts';
@@ -177,8 +178,8 @@ function readEvent1(r: Reader): BootEvent | string {
 }
 
 /**
- * Reads a log of either form. Reading stops at the first record that cannot be parsed, as the kernel's iterator does; a
- * tail of ones or zeros (unused buffer) is taken as the end.
+ * Reads a log of either form. Reading stops at the first record that cannot be parsed, as the kernel's
+ * iterator does; a tail of ones or zeros (unused buffer) is taken as the end.
  * @kernel drivers/char/tpm/eventlog/tpm2.c calc_tpm2_event_size()
  */
 export function decodeEventLog(bytes: Uint8Array): EventLog {
@@ -215,8 +216,8 @@ export function decodeEventLog(bytes: Uint8Array): EventLog {
 }
 
 /**
- * Folds a log into register values of one bank: PCR -> value, only registers that an event names. EV_NO_ACTION records
- * are not extended; a StartupLocality event sets the start value of PCR 0.
+ * Folds a log into register values of one bank: PCR -> value, only registers that an event names.
+ * EV_NO_ACTION records are not extended; a StartupLocality event sets the start value of PCR 0.
  * @tcg PC Client Platform Firmware Profile 1.05, 10.4.5.3 Startup Locality Event
  */
 export function replayEventLog(

@@ -1,5 +1,6 @@
-// Credentials of a new program: set-id bits, file capabilities, root's privileges. The permitted and inheritable sets are
-// not kept apart from the effective one, and securebits, no_new_privs and ambient capabilities are left out.
+// Credentials of a new program: set-id bits, file capabilities, root's privileges. The permitted and
+// inheritable sets are not kept apart from the effective one, and securebits, no_new_privs and ambient
+// capabilities are left out.
 
 import { Reader } from '../base/codec.ts';
 import { CAP_FULL_SET, S_ISGID, S_ISUID, S_IXGRP } from '../vfs/constants.ts';
@@ -27,8 +28,8 @@ interface FileCaps {
 }
 
 /**
- * The file's capabilities; null when it has none or they are for another user namespace, EINVAL counts as none too
- * (execve then goes on without them).
+ * The file's capabilities; null when it has none or they are for another user namespace, EINVAL counts as
+ * none too (execve then goes on without them).
  * @kernel security/commoncap.c get_vfs_caps_from_disk()
  */
 export function parseFileCaps(value: Uint8Array): FileCaps | null {

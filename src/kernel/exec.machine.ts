@@ -1,6 +1,6 @@
-// The life of one execve as a state machine: the phases at which a scenario may stop it and let another task act. The
-// run-time path uses the table derived from it. `locked` and `verified` are passed through by the mainline kernel; they are
-// where a design that pins pages and checks them after loading would stand.
+// The life of one execve as a state machine: the phases at which a scenario may stop it and let another
+// task act. The run-time path uses the table derived from it. `locked` and `verified` are passed through by
+// the mainline kernel; they are where a design that pins pages and checks them after loading would stand.
 
 import { setup } from 'xstate';
 import { deriveTable } from '../base/table.ts';
@@ -30,8 +30,8 @@ export const EXEC_EVENTS: readonly ExecEvent[] = [
 ];
 
 /**
- * Before the point of no return a failure is execve's errno (`failed`), after it the task dies (`killed`). A script goes
- * back from `checked` to `prepared` with its interpreter as the file.
+ * Before the point of no return a failure is execve's errno (`failed`), after it the task dies (`killed`).
+ * A script goes back from `checked` to `prepared` with its interpreter as the file.
  * @kernel fs/exec.c bprm_execve(), exec_binprm(), begin_new_exec()
  */
 export const execMachine = setup({ types: { events: {} as { type: ExecEvent } } }).createMachine({

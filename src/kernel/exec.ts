@@ -1,6 +1,7 @@
-// execve in phases: open, prepare credentials, check, map, lock, verify, run. Each phase is one step that a scenario can
-// stop after; the steps follow exec.machine.ts. Machine code does not run: a program that starts ends at once with the
-// status its first instructions name. Environment, argument limits and core dumps are left out.
+// execve in phases: open, prepare credentials, check, map, lock, verify, run. Each phase is one step that a
+// scenario can stop after; the steps follow exec.machine.ts. Machine code does not run: a program that
+// starts ends at once with the status its first instructions name. Environment, argument limits and core
+// dumps are left out.
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Err, Errno, Result } from '../base/errno.ts';
@@ -191,7 +192,10 @@ function elfImage(k: Kernel, file: FileId): ElfImage | null {
   return image;
 }
 
-/** @deviation a program known only by its digests counts as a static ELF file with one segment r-x that exits 0 */
+/**
+ * @deviation a program known only by its digests counts as a static ELF file with one segment r-x that
+ * exits 0
+ */
 function opaqueImage(length: number): ElfImage {
   const header: ElfHeader = {
     type: ET_EXEC,
@@ -246,7 +250,10 @@ export function scriptInterpreter(head: Uint8Array): string | null {
   return name;
 }
 
-/** Second half of a round: a script leads to its interpreter, an ELF file is loaded, anything else is ENOEXEC. */
+/**
+ * Second half of a round: a script leads to its interpreter, an ELF file is loaded, anything else is
+ * ENOEXEC.
+ */
 function execLoad(k: Kernel, task: Task, bprm: Binprm): ExecPhase {
   const head = readHead(k, task, bprm.file);
   if (!head.ok) return failExec(k, task, bprm, head.errno);
@@ -318,7 +325,8 @@ function entryIsExecutable(image: ElfImage): boolean {
 }
 
 /**
- * The point of no return: new credentials, old memory and close-on-exec descriptors go, name and executable change.
+ * The point of no return: new credentials, old memory and close-on-exec descriptors go, name and executable
+ * change.
  * @kernel fs/exec.c begin_new_exec()
  */
 function beginNewExec(k: Kernel, task: Task, bprm: Binprm): Task {
@@ -404,7 +412,10 @@ export function execStep(k: Kernel, pid: Pid): Result<ExecPhase> {
   return ok(run === undefined ? task.bprm.phase : run(k, task, task.bprm));
 }
 
-/** Runs an execve to its end; the errno of execve, or 0 when the program runs (or was killed while starting). */
+/**
+ * Runs an execve to its end; the errno of execve, or 0 when the program runs (or was killed while
+ * starting).
+ */
 export function execFinish(k: Kernel, pid: Pid): Err {
   for (;;) {
     const phase = execStep(k, pid);

@@ -1,6 +1,7 @@
-// What firmware and boot loader measure before the kernel runs: a small UEFI boot with Secure Boot variables, shim, GRUB,
-// kernel, initramfs and command line, in the record forms that EDK II, shim and GRUB write. The measured programs
-// themselves are stand-ins (names and versions), so their digests are stable but belong to no released binary.
+// What firmware and boot loader measure before the kernel runs: a small UEFI boot with Secure Boot
+// variables, shim, GRUB, kernel, initramfs and command line, in the record forms that EDK II, shim and GRUB
+// write. The measured programs themselves are stand-ins (names and versions), so their digests are stable
+// but belong to no released binary.
 
 import { concat, filled, fromHex, latin1, utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -118,7 +119,8 @@ export interface BootFacts {
 }
 
 /**
- * The default boot: CRTM, Secure Boot variables, boot order, separators, shim, GRUB, kernel, initramfs, command line.
+ * The default boot: CRTM, Secure Boot variables, boot order, separators, shim, GRUB, kernel, initramfs,
+ * command line.
  * @tcg PC Client Platform Firmware Profile 1.05, 3.3.4 PCR Usage
  */
 export function defaultFirmware(facts: BootFacts): FirmwareEvent[] {

@@ -1,5 +1,5 @@
-// Small files that the simulator needs as programs, modules and kernel images: real headers, so that every reader of such
-// files agrees, and as little content as the formats allow.
+// Small files that the simulator needs as programs, modules and kernel images: real headers, so that every
+// reader of such files agrees, and as little content as the formats allow.
 
 import { concat, filled, latin1, utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -60,7 +60,10 @@ export interface ProgramOptions {
   readonly tail?: string;
 }
 
-/** A static x86-64 program (or, with an interpreter, a dynamic one) that exits at once. */
+/**
+ * A static x86-64 program (or, with an interpreter, a dynamic one) that exits at once.
+ * @kernel include/uapi/linux/elf.h struct elf64_hdr
+ */
 export function program(options: ProgramOptions = {}): Uint8Array {
   const { exit = 0, interpreter, tail = '' } = options;
   const code = Uint8Array.of(0xb8, 60, 0, 0, 0, 0xbf, exit & 255, 0, 0, 0, 0x0f, 0x05);

@@ -1,5 +1,5 @@
-// The kernel's cursor: what all system calls stand on. It holds KernelState and reaches the other rooms through its
-// environment; tasks are records in the state, so every change of a task is one update here.
+// The kernel's cursor: what all system calls stand on. It holds KernelState and reaches the other rooms
+// through its environment; tasks are records in the state, so every change of a task is one update here.
 
 import type { Clock } from '../base/clock.ts';
 import type { Err, Errno, Result } from '../base/errno.ts';

@@ -1,5 +1,6 @@
-// Loading the next kernel: kexec_file_load reads image and initramfs itself (with the security hooks), kexec_load takes
-// segments that user space made. Crash kernels are accepted and forgotten; the jump itself is machine.kexecReboot().
+// Loading the next kernel: kexec_file_load reads image and initramfs itself (with the security hooks),
+// kexec_load takes segments that user space made. Crash kernels are accepted and forgotten; the jump itself
+// is machine.kexecReboot().
 
 import { utf8 } from '../base/bytes.ts';
 import type { Err, Result } from '../base/errno.ts';
@@ -67,7 +68,10 @@ function readFd(
     : ok({ length: read.value.length, bytes: read.value });
 }
 
-/** Room for the measurement list; releases that copy it at load fill it here. @kernel security/integrity/ima/ima_kexec.c ima_add_kexec_buffer() */
+/**
+ * Room for the measurement list; releases that copy it at load fill it here.
+ * @kernel security/integrity/ima/ima_kexec.c ima_add_kexec_buffer()
+ */
 function reserve(k: Kernel): KexecSegment | null {
   const { listeners, profile } = k.env;
   const size = listeners.kexecSegment?.(k.state.ramPages) ?? null;

@@ -1,5 +1,5 @@
-// What add_key(2) and keyctl(2) need behind them. The keyrings room implements it; a machine without that room answers
-// ENOSYS, as a kernel without CONFIG_KEYS.
+// What add_key(2) and keyctl(2) need behind them. The keyrings room implements it; a machine without that
+// room answers ENOSYS, as a kernel without CONFIG_KEYS.
 
 import type { Err, Result } from '../base/errno.ts';
 import { fail } from '../base/errno.ts';
@@ -10,7 +10,10 @@ export interface KeyTask extends VfsTask {
   readonly sessionKeyring: number;
 }
 
-/** A keyring as callers name it: a serial, a special number (-1 thread .. -5 user session), or a name in /proc/keys. */
+/**
+ * A keyring as callers name it: a serial, a special number (-1 thread .. -5 user session), or a name in
+ * /proc/keys.
+ */
 export type RingName = number | string;
 
 export interface KeyCalls {

@@ -1,5 +1,6 @@
-// The machine: one cursor over the whole state. It boots, hands out system calls, forks in constant time, goes to JSON and
-// back, and shows what exporters and verifiers want: lists, registers, event log. The work is in the rooms.
+// The machine: one cursor over the whole state. It boots, hands out system calls, forks in constant time,
+// goes to JSON and back, and shows what exporters and verifiers want: lists, registers, event log. The work
+// is in the rooms.
 
 import '../crypto/auto.ts';
 import { assert } from '../base/assert.ts';
@@ -176,7 +177,9 @@ export class Machine implements MachineApi, Rooms {
     return toHex(crypto().hash('sha256', utf8(lines.join(''))));
   }
 
-  /** Content of a node below /sys/kernel/security, read without a system call; undefined when there is none. */
+  /**
+   * Content of a node below /sys/kernel/security, read without a system call; undefined when there is none.
+   */
   securityfs(path: string): Uint8Array | undefined {
     return readSecurityfs(this, path);
   }

@@ -1,5 +1,5 @@
-// The part of the boot before the kernel: TPM2_Startup, firmware and boot loader measurements into the registers and the
-// event log, or registers as a recorded firmware left them.
+// The part of the boot before the kernel: TPM2_Startup, firmware and boot loader measurements into the
+// registers and the event log, or registers as a recorded firmware left them.
 
 import { assert } from '../base/assert.ts';
 import { fromHex } from '../base/bytes.ts';

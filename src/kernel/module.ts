@@ -1,6 +1,7 @@
-// Kernel modules: init_module (a buffer), finit_module (a file), delete_module. The image goes through the security hooks,
-// the appended signature is taken off and checked, the ELF structure is validated, and the name decides about EEXIST.
-// Symbols are not resolved and the module's code does not run: its init function always succeeds.
+// Kernel modules: init_module (a buffer), finit_module (a file), delete_module. The image goes through the
+// security hooks, the appended signature is taken off and checked, the ELF structure is validated, and the
+// name decides about EEXIST. Symbols are not resolved and the module's code does not run: its init function
+// always succeeds.
 
 import { equalBytes, utf8 } from '../base/bytes.ts';
 import { Reader } from '../base/codec.ts';

@@ -1,4 +1,5 @@
-// Puts files where no task makes them: the initial ram disk, disk images, and the trees of pseudo file systems.
+// Puts files where no task makes them: the initial ram disk, disk images, and the trees of pseudo file
+// systems.
 
 import type { PopulateNode, VfsApi } from '../vfs/api.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../vfs/constants.ts';

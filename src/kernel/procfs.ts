@@ -1,6 +1,6 @@
-// /proc as far as programs of an integrity lesson look at it: the command line, mounts, modules, keys, a few sysctls, and
-// the acting task under self/. `self` is a directory that shows whoever reads it; numbered process directories, memory
-// maps and statistics are left out.
+// /proc as far as programs of an integrity lesson look at it: the command line, mounts, modules, keys, a
+// few sysctls, and the acting task under self/. `self` is a directory that shows whoever reads it; numbered
+// process directories, memory maps and statistics are left out.
 
 import { utf8 } from '../base/bytes.ts';
 import type { Result } from '../base/errno.ts';
@@ -151,7 +151,10 @@ function dropCaches(k: Kernel): PseudoNode {
   };
 }
 
-/** Behaviour of the nodes above, by key. */
+const NODEV = ['sysfs', 'tmpfs', 'proc', 'securityfs', 'devtmpfs', 'ramfs', 'overlay'];
+const FILE_SYSTEMS = `${NODEV.map((f) => `nodev\t${f}\n`).join('')}\text4\n\tvfat\n`;
+
+/** Behaviour of the nodes above, by key. @kernel fs/proc/generic.c proc_create() */
 export function procPseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
   const release = k.env.profile.release;
   const out: Record<string, PseudoNode> = {
@@ -162,10 +165,7 @@ export function procPseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
       return `${s} ${s}\n`;
     }),
     'proc/modules': textNode(() => modulesText(k)),
-    'proc/filesystems': textNode(
-      () =>
-        `${['sysfs', 'tmpfs', 'proc', 'securityfs', 'devtmpfs', 'ramfs', 'overlay'].map((f) => `nodev\t${f}\n`).join('')}\text4\n\tvfat\n`,
-    ),
+    'proc/filesystems': textNode(() => FILE_SYSTEMS),
     'proc/mounts': textNode((task) => mountsText(k, task)),
     'proc/keys': textNode((task) => k.env.keyCalls.list(k.task(task.pid) ?? { ...task, sessionKeyring: 0 })),
     'proc/self/comm': textNode((task) => `${task.comm}\n`),

@@ -1,5 +1,5 @@
-// Which room answers for a pseudo file: tables of behaviour by key, made when a key of that room is first asked for, so that
-// a fork costs nothing until somebody reads such a file.
+// Which room answers for a pseudo file: tables of behaviour by key, made when a key of that room is first
+// asked for, so that a fork costs nothing until somebody reads such a file.
 
 import { evmPseudo } from '../evm/securityfs.ts';
 import { imaPseudo } from '../ima/securityfs.ts';

@@ -1,5 +1,6 @@
-// The rooms of a machine as one table: how each cursor is made from its part of the state and the other cursors. A room that
-// is added later is one member of Cursors and one line of the table; state, forks and JSON follow from them.
+// The rooms of a machine as one table: how each cursor is made from its part of the state and the other
+// cursors. A room that is added later is one member of Cursors and one line of the table; state, forks and
+// JSON follow from them.
 
 import { Clock } from '../base/clock.ts';
 import type { Err } from '../base/errno.ts';
@@ -197,7 +198,10 @@ function build<K extends keyof Cursors>(room: K, state: MachineState, r: Cursors
   r[room] = TABLE[room](state[room], r as Rooms);
 }
 
-/** Makes all cursors over a state, in place: `r` is the machine itself. */
+/**
+ * Makes all cursors over a state, in place: `r` is the machine itself.
+ * @kernel include/linux/init.h do_initcalls()
+ */
 export function buildRooms(state: MachineState, r: Cursors & { trust: Trust }): void {
   for (const room of ROOMS) {
     build(room, state, r);

@@ -1,5 +1,5 @@
-// Nodes of securityfs that come and go at run time, and those that belong to the kernel itself: the list of LSMs and the
-// firmware's event log.
+// Nodes of securityfs that come and go at run time, and those that belong to the kernel itself: the list of
+// LSMs and the firmware's event log.
 
 import { concat, utf8 } from '../base/bytes.ts';
 import { ok } from '../base/errno.ts';
@@ -54,7 +54,9 @@ function walk(vfs: VfsApi, path: string, depth = 0): Dentry | undefined {
   return at;
 }
 
-/** What a node shows, read without a system call; undefined for nodes that are not there or cannot be read. */
+/**
+ * What a node shows, read without a system call; undefined for nodes that are not there or cannot be read.
+ */
 export function readSecurityfs(r: Rooms, path: string): Uint8Array | undefined {
   const dentry = walk(r.vfs, path);
   if (dentry === undefined) return undefined;

@@ -1,6 +1,6 @@
-// The kernel's own part of a machine's state: tasks, modules, kexec image, user keys, event log, kernel log. Plain values
-// only; the cursors that change them are in machine.ts and its neighbours. Threads, signals and scheduling are left out:
-// one system call runs to its end before the next one starts.
+// The kernel's own part of a machine's state: tasks, modules, kexec image, user keys, event log, kernel
+// log. Plain values only; the cursors that change them are in machine.ts and its neighbours. Threads,
+// signals and scheduling are left out: one system call runs to its end before the next one starts.
 
 import { Map as ImmutableMap } from 'immutable';
 import { type AppendList, emptyList } from '../base/list.ts';
@@ -102,7 +102,9 @@ export interface DmTarget {
   /** Block device below (the data device of verity). */
   readonly below: string;
   readonly verity: VerityTable | null;
-  /** Hash of what dm-ima recorded for the table, with its algorithm prefix; null when nothing was measured. */
+  /**
+   * Hash of what dm-ima recorded for the table, with its algorithm prefix; null when nothing was measured.
+   */
   readonly tableHash: string | null;
 }
 
@@ -202,7 +204,10 @@ export function newKernel(cmdline: string, image: KernelImage = {}): KernelState
   };
 }
 
-/** The kernel acting for itself during boot: swapper with all credentials. */
+/**
+ * The kernel acting for itself during boot: swapper with all credentials.
+ * @kernel init/init_task.c init_task
+ */
 export function kernelTask(root: PathRef, ns: number, comm = 'swapper'): Task {
   return {
     cred: INIT_CRED,

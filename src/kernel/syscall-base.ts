@@ -1,6 +1,7 @@
-// What all system calls share: the acting task, the descriptor table, virtual time and the trace. A call opens a
-// `syscall.NAME` event, everything it causes hangs below it, and a last child `syscall.return` holds its result. Each call
-// takes SYSCALL_US of virtual time, so time stamps move by ticks of the kernel's clock as programs run.
+// What all system calls share: the acting task, the descriptor table, virtual time and the trace. A call
+// opens a `syscall.NAME` event, everything it causes hangs below it, and a last child `syscall.return`
+// holds its result. Each call takes SYSCALL_US of virtual time, so time stamps move by ticks of the
+// kernel's clock as programs run.
 
 import type { Err, Result } from '../base/errno.ts';
 import { fail } from '../base/errno.ts';
@@ -23,6 +24,7 @@ function summary(value: unknown): EventValue {
   return 0;
 }
 
+/** @kernel arch/x86/entry/common.c do_syscall_64() */
 export class SyscallBase {
   readonly pid: Pid;
   readonly k: Kernel;

@@ -1,4 +1,5 @@
-// System calls on files, directories, metadata and mounts: descriptor numbers and argument rules here, the work in the VFS.
+// System calls on files, directories, metadata and mounts: descriptor numbers and argument rules here, the
+// work in the VFS.
 
 import type { Err, Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';

@@ -1,4 +1,5 @@
-// The system calls of one task: programs, memory, modules, keys, kexec, device-mapper on top of the file calls.
+// The system calls of one task: programs, memory, modules, keys, kexec, device-mapper on top of the file
+// calls.
 
 import type { Err, Result } from '../base/errno.ts';
 import { fail } from '../base/errno.ts';
@@ -192,7 +193,10 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
 
   // -- fs-verity, device-mapper
 
-  /** Writes a content that may be known by length and digests only; the file must be empty and the position 0. */
+  /**
+   * Writes a content that may be known by length and digests only; the file must be empty and the position
+   * 0.
+   */
   writeContent(fd: number, content: Content): Result<number> {
     if (content.kind === 'bytes') return this.write(fd, content.bytes);
     return this.fdResult('write', fd, { length: content.length, label: content.label }, (task, file) =>

@@ -1,5 +1,6 @@
-// /sys and /dev as far as the simulator's kernel fills them: the TPM's registers, the firmware loader and its test device,
-// the mount point of securityfs, and the block devices. Everything else of the device tree is left out.
+// /sys and /dev as far as the simulator's kernel fills them: the TPM's registers, the firmware loader and
+// its test device, the mount point of securityfs, and the block devices. Everything else of the device tree
+// is left out.
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Result } from '../base/errno.ts';
@@ -131,8 +132,8 @@ export function devTree(disks: readonly string[], tpm: boolean): TreeNode[] {
 }
 
 /**
- * Drivers of character devices by number. /dev/tpm0 takes one command per write and keeps its response for the next read;
- * device-mapper's control node can be opened, its ioctls are calls of their own.
+ * Drivers of character devices by number. /dev/tpm0 takes one command per write and keeps its response for
+ * the next read; device-mapper's control node can be opened, its ioctls are calls of their own.
  * @kernel drivers/char/tpm/tpm-dev-common.c tpm_common_write()
  */
 export function devPseudo(

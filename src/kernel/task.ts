@@ -1,6 +1,7 @@
-// Tasks: fork, credentials, exit. A fork copies descriptors, directories, credentials and personality; memory mappings are
-// not inherited, because every child here goes on to execve or starts as a fresh actor (a copied mapping would only be
-// dropped again). Threads, process groups, signals and wait statuses of others are left out.
+// Tasks: fork, credentials, exit. A fork copies descriptors, directories, credentials and personality;
+// memory mappings are not inherited, because every child here goes on to execve or starts as a fresh actor
+// (a copied mapping would only be dropped again). Threads, process groups, signals and wait statuses of
+// others are left out.
 
 import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred } from '../vfs/types.ts';
@@ -9,10 +10,12 @@ import type { Kernel } from './kernel.ts';
 import type { Task } from './state.ts';
 
 /**
- * setresgid(gid, gid, gid) and setresuid(uid, euid, euid) by a root task, as a privileged daemon starts a worker.
- * Leaving uid 0 in all three ids drops all capabilities; a non-zero effective id leaves none in effect.
+ * setresgid(gid, gid, gid) and setresuid(uid, euid, euid) by a root task, as a privileged daemon starts a
+ * worker. Leaving uid 0 in all three ids drops all capabilities; a non-zero effective id leaves none in
+ * effect.
  * @kernel security/commoncap.c cap_emulate_setxuid()
- * @deviation the permitted set is not kept apart from the effective one: no modelled call raises capabilities again
+ * @deviation the permitted set is not kept apart from the effective one: no modelled call raises
+ * capabilities again
  */
 export function workerCred(base: Cred, uid: number, euid: number, gid: number): Cred {
   const ids = { uid, euid, suid: euid, fsuid: euid, gid, egid: gid, sgid: gid, fsgid: gid };

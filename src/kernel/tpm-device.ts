@@ -1,5 +1,5 @@
-// The TPM in sysfs: its directory with one file per register, and the driver's bind and unbind nodes. A device that is
-// bound again gets the next number; who kept the first one (IMA) goes on without a TPM.
+// The TPM in sysfs: its directory with one file per register, and the driver's bind and unbind nodes. A
+// device that is bound again gets the next number; who kept the first one (IMA) goes on without a TPM.
 
 import { fromHex, fromLatin1, toHex, utf8 } from '../base/bytes.ts';
 import type { Result } from '../base/errno.ts';
