@@ -1,5 +1,5 @@
-// The kernel's strict text-to-number conversions: an optional plus, digits of the base, at most one newline at the end,
-// nothing else. Used wherever a policy, a node or a boot parameter takes a number.
+// The kernel's strict text-to-number conversions: an optional plus, digits of the base, at most one newline
+// at the end, nothing else. Used wherever a policy, a node or a boot parameter takes a number.
 
 import { fail, ok, type Result } from './errno.ts';
 
@@ -42,7 +42,10 @@ function unsigned(text: string, base: number, bits: number): Result<bigint> {
   return value >> BigInt(bits) !== 0n ? fail('ERANGE') : ok(value);
 }
 
-/** Unsigned number of `bits` bits: kstrtou16, kstrtouint, kstrtoul, kstrtoull. @kernel lib/kstrtox.c kstrtoull() */
+/**
+ * Unsigned number of `bits` bits: kstrtou16, kstrtouint, kstrtoul, kstrtoull.
+ * @kernel lib/kstrtox.c kstrtoull()
+ */
 export function kstrtou(text: string, base: number, bits: number): Result<bigint> {
   return unsigned(text.startsWith('+') ? text.slice(1) : text, base, bits);
 }

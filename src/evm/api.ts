@@ -1,5 +1,6 @@
-// What IMA and the LSM stack ask of EVM, and EVM without a key: then it neither verifies nor protects anything, but it
-// still refuses values of security.evm that user space may never write. evm.ts replaces it once keys can be loaded.
+// What IMA and the LSM stack ask of EVM, and EVM without a key: then it neither verifies nor protects
+// anything, but it still refuses values of security.evm that user space may never write. evm.ts replaces it
+// once keys can be loaded.
 
 import { EMPTY, latin1 } from '../base/bytes.ts';
 import type { Err, Result } from '../base/errno.ts';
@@ -32,7 +33,8 @@ export type EvmHooks = Pick<
 
 export interface EvmApi extends EvmHooks {
   /**
-   * evm_verifyxattr(): the verdict on a file's metadata; `value` is the protected xattr's value as the caller read it.
+   * evm_verifyxattr(): the verdict on a file's metadata; `value` is the protected xattr's value as the caller
+   * read it.
    * UNKNOWN without a key or for a name that is not protected.
    */
   verifyXattr(

@@ -1,5 +1,6 @@
-// The verdict on a file: EVM's word on its metadata, then the hash or signature in security.ima against the collected
-// digest, then the appended signature. Modes log and fix change what follows from a verdict, not the verdict.
+// The verdict on a file: EVM's word on its metadata, then the hash or signature in security.ima against the
+// collected digest, then the appended signature. Modes log and fix change what follows from a verdict, not
+// the verdict.
 
 import { concat, equalBytes } from '../base/bytes.ts';
 import { type Err, negative } from '../base/errno.ts';
@@ -87,7 +88,8 @@ function signatureRequired(iint: Iint): { readonly cause: string; readonly reaso
 
 /**
  * Types 1 and 4: longer labels are tolerated, shorter ones are not.
- * @deviation Before "ima: fix out-of-bounds read in xattr_verify()" a label of one byte was compared with memory behind it;
+ * @deviation Before "ima: fix out-of-bounds read in xattr_verify()" a label of one byte was compared with
+ * memory behind it;
  * here it is too short in every profile.
  */
 function verifyHash(value: Uint8Array, hash: FileHash, start: number): Verdict {
@@ -291,7 +293,10 @@ export function appraiseMeasurement(ima: ImaCursor, a: Appraisal, before: Iint):
   return { status, reason, iint: withCacheStatus(iint, a.func, status) };
 }
 
-/** Why a failure is let pass nevertheless: fix mode wrote a label, or an empty new file waits for its signature. */
+/**
+ * Why a failure is let pass nevertheless: fix mode wrote a label, or an empty new file waits for its
+ * signature.
+ */
 function excuses(ima: ImaCursor, a: Appraisal, iint: Iint, tryModsig: boolean): ImaReason | null {
   let excuse: ImaReason | null = null;
   const signed = a.label.value !== null && a.label.value[0] === X.EVM_IMA_XATTR_DIGSIG;

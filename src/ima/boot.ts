@@ -1,5 +1,6 @@
-// Start-up: parameters of the command line in their order, and ima_init() with everything that is in force before the first
-// program runs. A second try with the default hash follows when ima_hash= named an algorithm that the kernel lacks.
+// Start-up: parameters of the command line in their order, and ima_init() with everything that is in force
+// before the first program runs. A second try with the default hash follows when ima_hash= named an algorithm
+// that the kernel lacks.
 
 import { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
 import { utf8 } from '../base/bytes.ts';
@@ -137,7 +138,8 @@ function templateFmtSetup(ima: ImaCursor, value: string): void {
 }
 
 /**
- * A parameter of the command line; false when it is not IMA's. Names are compared with dashes and underscores equal.
+ * A parameter of the command line; false when it is not IMA's. Names are compared with dashes and underscores
+ * equal.
  * @kernel init/main.c obsolete_checksetup()
  */
 export function setup(ima: ImaCursor, name: string, value: string | null): boolean {

@@ -1,5 +1,5 @@
-// Measuring buffers: kexec command lines, keys, critical data, blacklisted hashes. Nothing is appraised and no iint is
-// kept; equal entries are suppressed like any others.
+// Measuring buffers: kexec command lines, keys, critical data, blacklisted hashes. Nothing is appraised and
+// no iint is kept; equal entries are suppressed like any others.
 
 import { EMPTY, fromLatin1 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';

@@ -1,5 +1,6 @@
-// The digest of a file's content, fs-verity digest included, and the cookie by which a later change is noticed. Digests of
-// contents are remembered by the identity of the bytes; a content known by its digests only is hashed by looking them up.
+// The digest of a file's content, fs-verity digest included, and the cookie by which a later change is
+// noticed. Digests of contents are remembered by the identity of the bytes; a content known by its digests
+// only is hashed by looking them up.
 
 import { EMPTY } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';
@@ -47,7 +48,8 @@ export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashO
 }
 
 /**
- * STATX_CHANGE_COOKIE: i_version where the file system counts; on an overlay that of the inode with the metadata.
+ * STATX_CHANGE_COOKIE: i_version where the file system counts; on an overlay that of the inode with the
+ * metadata.
  * @kernel fs/stat.c vfs_getattr_nosec()
  */
 export function changeCookie(vfs: VfsApi, inode: Inode): number | null {
@@ -73,7 +75,8 @@ export interface Collected {
 }
 
 /**
- * Collects the digest unless one was collected before, whatever its algorithm was. EBADF and EINVAL keep a zero digest
+ * Collects the digest unless one was collected before, whatever its algorithm was. EBADF and EINVAL keep a
+ * zero digest
  * that will be measured; other errors abort.
  * @kernel security/integrity/ima/ima_api.c ima_collect_measurement()
  */

@@ -1,4 +1,5 @@
-// Bits and numbers of security/integrity/ima/ima.h and of the rule flags in ima_policy.c, with the kernel's spelling.
+// Bits and numbers of security/integrity/ima/ima.h and of the rule flags in ima_policy.c, with the kernel's
+// spelling.
 
 // Actions of a rule; the first three and HASH are also iint flags.
 export const UNKNOWN = 0;

@@ -1,5 +1,5 @@
-// Which digests an entry needs (one slot for each TPM bank, sha1 and ima_hash) and the boot aggregate over the firmware's
-// registers. Hashing itself is the crypto provider's.
+// Which digests an entry needs (one slot for each TPM bank, sha1 and ima_hash) and the boot aggregate over
+// the firmware's registers. Hashing itself is the crypto provider's.
 
 import { concat } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/errno.ts';

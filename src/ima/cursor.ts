@@ -1,5 +1,5 @@
-// What every part of IMA works on: the state cursor and the other rooms it reaches. Also the three ways in which IMA
-// speaks: audit records, kernel log lines, and the bytes of names.
+// What every part of IMA works on: the state cursor and the other rooms it reaches. Also the three ways in
+// which IMA speaks: audit records, kernel log lines, and the bytes of names.
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';

@@ -1,6 +1,7 @@
-// Life of an inode's entry in the integrity cache: what was done for it and stays valid, and the marks that hooks leave for
-// the next access. Each region is one bit of `flags` or `atomicFlags`; bits that rules put there (what is asked for) are
-// data of a decision and not part of the machine, except that a change of attributes forgets them.
+// Life of an inode's entry in the integrity cache: what was done for it and stays valid, and the marks that
+// hooks leave for the next access. Each region is one bit of `flags` or `atomicFlags`; bits that rules put
+// there (what is asked for) are data of a decision and not part of the machine, except that a change of
+// attributes forgets them.
 
 import { setup } from 'xstate';
 import * as C from './constants.ts';
@@ -127,7 +128,10 @@ function leads(region: IintRegion, from: 'yes' | 'no', event: IintEvent): string
 /** Flags that rules set and a change of attributes takes away again. */
 const APPRAISE_RULE_BITS = C.IMA_APPRAISE | C.IMA_APPRAISE_SUBMASK | C.IMA_NONACTION_RULE_FLAGS;
 
-/** The table that the access path runs on: the regions do not look at each other, so each event is a pair of masks. */
+/**
+ * The table that the access path runs on: the regions do not look at each other, so each event is a pair of
+ * masks.
+ */
 export function deriveSteps(): Readonly<Record<IintEvent, IintStep>> {
   const steps = {} as Record<IintEvent, IintStep>;
   for (const event of IINT_EVENTS) {

@@ -1,5 +1,5 @@
-// The integrity cache: one record for each inode that a decision concerned. Every change of its bits is an event of
-// iint.machine.ts, applied through the table that is derived from it.
+// The integrity cache: one record for each inode that a decision concerned. Every change of its bits is an
+// event of iint.machine.ts, applied through the table that is derived from it.
 
 import { INTEGRITY_UNKNOWN, type IntegrityStatus } from '../integrity/status.ts';
 import type { InodeKey } from '../vfs/types.ts';

@@ -1,5 +1,5 @@
-// IMA as the other rooms see it: a cursor over its state with the hooks that it registers, start-up, critical data, keys
-// and kexec. Each method is a thin door to the file that models it.
+// IMA as the other rooms see it: a cursor over its state with the hooks that it registers, start-up, critical
+// data, keys and kexec. Each method is a thin door to the file that models it.
 
 import type { Err } from '../base/errno.ts';
 import { MAY_APPEND, MAY_EXEC, MAY_READ, MAY_WRITE, PROT_EXEC } from '../vfs/constants.ts';
@@ -52,7 +52,10 @@ export class Ima implements ImaCursor {
     return init(this, task, options);
   }
 
-  /** What runs inside is not appraised: loading the certificates at boot. @kernel security/integrity/ima/ima_init.c ima_load_x509() */
+  /**
+   * What runs inside is not appraised: loading the certificates at boot.
+   * @kernel security/integrity/ima/ima_init.c ima_load_x509()
+   */
   withoutAppraisal<T>(load: () => T): T {
     const unset = this.state.policy.flag & C.IMA_APPRAISE;
     this.state = { ...this.state, policy: { ...this.state.policy, flag: this.state.policy.flag & ~unset } };
@@ -174,7 +177,8 @@ export class Ima implements ImaCursor {
   // -- buffers and keys
 
   /**
-   * Measures kernel data under a label; `hashed` puts only its hash into the list. ENOENT when no rule wants it, EINVAL
+   * Measures kernel data under a label; `hashed` puts only its hash into the list. ENOENT when no rule wants
+   * it, EINVAL
    * (the kernel's ENOPARAM) when something is missing.
    * @kernel security/integrity/ima/ima_main.c ima_measure_critical_data()
    */
@@ -191,7 +195,10 @@ export class Ima implements ImaCursor {
     });
   }
 
-  /** Command line of a kexec, without its NUL. @kernel security/integrity/ima/ima_main.c ima_kexec_cmdline() */
+  /**
+   * Command line of a kexec, without its NUL.
+   * @kernel security/integrity/ima/ima_main.c ima_kexec_cmdline()
+   */
   kexecCmdline(task: VfsTask, kernel: FileId, cmdline: Uint8Array): Err {
     if (cmdline.length === 0) return 0;
     return processBufferMeasurement(this, task, {

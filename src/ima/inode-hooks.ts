@@ -1,5 +1,5 @@
-// Hooks around changes of a file: last writer, truncation, attributes, labels, new files. They ask no access question of
-// their own; they mark the inode's record, and the next access acts on the marks.
+// Hooks around changes of a file: last writer, truncation, attributes, labels, new files. They ask no access
+// question of their own; they mark the inode's record, and the next access acts on the marks.
 
 import type { Err } from '../base/errno.ts';
 import { enabled } from '../base/profile.ts';
@@ -36,7 +36,8 @@ function appraiseBuilt(ima: ImaCursor): boolean {
 }
 
 /**
- * Whether a rule appraises or hashes the file, whatever the access. With MAY_ACCESS, rules with mask= do not match.
+ * Whether a rule appraises or hashes the file, whatever the access. With MAY_ACCESS, rules with mask= do not
+ * match.
  * @kernel security/integrity/ima/ima_appraise.c ima_must_appraise()
  */
 export function mustAppraise(
@@ -70,7 +71,8 @@ function updateXattr(ima: ImaCursor, task: VfsTask, file: OpenFile, iint: Iint):
 }
 
 /**
- * The last reference to an open file goes: when it was the last writer and the file changed, nothing that was done for
+ * The last reference to an open file goes: when it was the last writer and the file changed, nothing that was
+ * done for
  * it is valid any more, and its hash label is renewed.
  * @kernel security/integrity/ima/ima_main.c ima_check_last_writer()
  */

@@ -1,5 +1,6 @@
-// The measurement list across kexec: the size of the segment at load, its content when the old kernel ends, and what the
-// new kernel takes from it. Stored digests only tell violations from other entries; everything else is hashed again.
+// The measurement list across kexec: the size of the segment at load, its content when the old kernel ends,
+// and what the new kernel takes from it. Stored digests only tell violations from other entries; everything
+// else is hashed again.
 
 import { concat, fromLatin1, isZero } from '../base/bytes.ts';
 import { Reader, Writer } from '../base/codec.ts';
@@ -19,7 +20,8 @@ const HEADER_SIZE = 24;
 const VERSION = 1;
 
 /**
- * Bytes reserved for the list in a kexec image, or null where the list is not carried: not built in, or larger than half
+ * Bytes reserved for the list in a kexec image, or null where the list is not carried: not built in, or
+ * larger than half
  * of the memory.
  * @kernel security/integrity/ima/ima_kexec.c ima_add_kexec_buffer()
  */
@@ -36,7 +38,8 @@ export function kexecSegmentSize(ima: ImaCursor, totalRamPages: number): number 
 }
 
 /**
- * The segment's content. A list that outgrew it is cut in the middle of a record: the records that fit are kept.
+ * The segment's content. A list that outgrew it is cut in the middle of a record: the records that fit are
+ * kept.
  * @kernel security/integrity/ima/ima_kexec.c ima_dump_measurement_list()
  */
 export function dumpMeasurementList(ima: ImaCursor, segmentSize: number): Uint8Array {

@@ -1,5 +1,5 @@
-// Measuring asymmetric keys when they are linked to a keyring. Until the first custom policy is loaded keys wait in a queue,
-// which is dropped unmeasured when none comes within five minutes.
+// Measuring asymmetric keys when they are linked to a keyring. Until the first custom policy is loaded keys
+// wait in a queue, which is dropped unmeasured when none comes within five minutes.
 
 import { enabled } from '../base/profile.ts';
 import type { VfsTask } from '../vfs/types.ts';
@@ -25,7 +25,10 @@ function measureKey(ima: ImaCursor, task: VfsTask, key: QueuedKey): void {
   });
 }
 
-/** The delayed work ran when its time was over: looked at whenever the queue is used. @kernel security/integrity/ima/ima_queue_keys.c ima_keys_handler() */
+/**
+ * The delayed work ran when its time was over: looked at whenever the queue is used.
+ * @kernel security/integrity/ima/ima_queue_keys.c ima_keys_handler()
+ */
 export function expireKeyQueue(ima: ImaCursor): void {
   const { processKeys, deadlineMs, queue } = ima.state.keys;
   if (processKeys || deadlineMs === null || ima.env.clock.uptimeMs() < deadlineMs) return;

@@ -1,5 +1,6 @@
-// Warnings about rules that are accepted: those that can never match, that an earlier rule makes useless, whose options reach
-// into rules of another class, or that lock something out. They follow from the match engine's rules, not from taste.
+// Warnings about rules that are accepted: those that can never match, that an earlier rule makes useless,
+// whose options reach into rules of another class, or that lock something out. They follow from the match
+// engine's rules, not from taste.
 
 import type { Severity } from '../base/diagnostic.ts';
 import { MAY_APPEND, MAY_EXEC, MAY_READ, MAY_WRITE } from '../vfs/constants.ts';
@@ -286,7 +287,10 @@ function setxattrRules(rules: readonly PlacedRule[]): RuleWarning[] {
   return others.map((r) => warn(r, undefined, { code: 'ima.second_setxattr_rule', message, help: null }));
 }
 
-/** Everything that is worth knowing about rules that the kernel accepts. */
+/**
+ * Everything that is worth knowing about rules that the kernel accepts.
+ * @kernel security/integrity/ima/ima_policy.c ima_match_policy()
+ */
 export function ruleWarnings(rules: readonly PlacedRule[]): readonly RuleWarning[] {
   const out: RuleWarning[] = [];
   for (const [i, r] of rules.entries()) {

@@ -1,5 +1,5 @@
-// What is wrong with one word of a rule, said in words: unknown values with the nearest ones, numbers, repeated options, the
-// order that some options need.
+// What is wrong with one word of a rule, said in words: unknown values with the nearest ones, numbers,
+// repeated options, the order that some options need.
 
 import { didYouMean } from '../base/diagnostic.ts';
 import type { Err } from '../base/errno.ts';
@@ -129,7 +129,10 @@ function listNote(token: Token, ctx: ParseContext): LintNote {
   return value(token, 'ima.empty_item', 'an empty name in the list', 'separate the names by single `|`');
 }
 
-/** Why the kernel refuses a word. */
+/**
+ * Why the kernel refuses a word.
+ * @kernel security/integrity/ima/ima_policy.c ima_parse_rule()
+ */
 export function complaintOf(token: Token, before: RuleDraft, err: Err, ctx: ParseContext): LintNote {
   const again = repeated(token, before);
   if (again !== null) {

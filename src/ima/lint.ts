@@ -1,6 +1,6 @@
-// Diagnostics for people who write IMA policies: every mistake at once with its place, and warnings about rules that the
-// kernel accepts but that do not do what they seem to. The verdict and errno are those of an upload line by line; rules with
-// labels are taken as the kernel takes them once a custom policy is loaded.
+// Diagnostics for people who write IMA policies: every mistake at once with its place, and warnings about
+// rules that the kernel accepts but that do not do what they seem to. The verdict and errno are those of an
+// upload line by line; rules with labels are taken as the kernel takes them once a custom policy is loaded.
 
 import {
   type Diagnostic,
@@ -100,7 +100,9 @@ const PATH_LINE: LintNote = {
   help: 'check that file instead',
 };
 
-/** A word that is no keyword: a typing error, a missing value, a wrong operator, a comment, a carriage return. */
+/**
+ * A word that is no keyword: a typing error, a missing value, a wrong operator, a comment, a carriage return.
+ */
 function unknownWord(word: string, line: string, offset: number): LintNote {
   if (word.startsWith('#')) {
     return {

@@ -1,5 +1,5 @@
-// Two hooks that can only refuse: mprotect(2), where a file cannot be looked at any more, and data that comes without a
-// file and so without a label.
+// Two hooks that can only refuse: mprotect(2), where a file cannot be looked at any more, and data that comes
+// without a file and so without a label.
 
 import type { Err } from '../base/errno.ts';
 import { enabled } from '../base/profile.ts';

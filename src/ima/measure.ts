@@ -1,4 +1,5 @@
-// Putting a file into the measurement list, as a measurement or as a violation, and the record of an audit rule.
+// Putting a file into the measurement list, as a measurement or as a violation, and the record of an audit
+// rule.
 
 import { toHex } from '../base/bytes.ts';
 import { AUDIT_INTEGRITY_PCR, AUDIT_INTEGRITY_RULE, UNSET_ID, untrusted } from '../integrity/audit.ts';

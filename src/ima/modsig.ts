@@ -1,5 +1,5 @@
-// Module-style appended signatures: `data || PKCS#7 || struct module_signature || marker`. Parsing and verifying the PKCS#7
-// message is the keyrings' work.
+// Module-style appended signatures: `data || PKCS#7 || struct module_signature || marker`. Parsing and
+// verifying the PKCS#7 message is the keyrings' work.
 
 import { equalBytes, latin1 } from '../base/bytes.ts';
 import { enabled } from '../base/profile.ts';
@@ -24,7 +24,10 @@ function modCheckSig(trailer: Uint8Array, fileLength: number): number {
   return others.every((i) => trailer[i] === 0) ? sigLength : -1;
 }
 
-/** The appended signature of a buffer, or null. @kernel security/integrity/ima/ima_modsig.c ima_read_modsig() */
+/**
+ * The appended signature of a buffer, or null.
+ * @kernel security/integrity/ima/ima_modsig.c ima_read_modsig()
+ */
 export function readModsig(ima: ImaCursor, buf: Uint8Array | null): Modsig | null {
   if (buf === null || !enabled(ima.env.profile, 'CONFIG_IMA_APPRAISE_MODSIG')) return null;
   const marker = MODULE_SIG_STRING.length;

@@ -1,5 +1,5 @@
-// The rules that come with the kernel: measurement and appraisal defaults of ima_policy=, the rules of the build, those of
-// the architecture, and the order in which they are put on the two lists at boot.
+// The rules that come with the kernel: measurement and appraisal defaults of ima_policy=, the rules of the
+// build, those of the architecture, and the order in which they are put on the two lists at boot.
 
 import type { KernelProfile } from '../base/profile.ts';
 import { enabled } from '../base/profile.ts';

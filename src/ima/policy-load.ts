@@ -1,5 +1,6 @@
-// Loading rules: at boot the built-in lists, later uploads through the policy node, line by line or by the path of a file.
-// An upload is collected aside and comes into force as a whole when the writer closes the node.
+// Loading rules: at boot the built-in lists, later uploads through the policy node, line by line or by the
+// path of a file. An upload is collected aside and comes into force as a whole when the writer closes the
+// node.
 
 import { fromLatin1, fromUtf8, latin1 } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
@@ -51,7 +52,8 @@ function appraiseFlag(func: number): number {
 }
 
 /**
- * What the active list asks for at all. SETXATTR_CHECK rules count for nothing here; the first one's algorithms stay.
+ * What the active list asks for at all. SETXATTR_CHECK rules count for nothing here; the first one's
+ * algorithms stay.
  * @kernel security/integrity/ima/ima_policy.c ima_update_policy_flags()
  */
 export function updatePolicyFlags(ima: ImaCursor): void {
@@ -104,7 +106,10 @@ export function parseContext(ima: ImaCursor, task: VfsTask): ParseContext {
   };
 }
 
-/** Parses one rule with its audit record; also what an appraise rule does to ima_appraise, even when it is wrong. */
+/**
+ * Parses one rule with its audit record; also what an appraise rule does to ima_appraise, even when it is
+ * wrong.
+ */
 function parse(ima: ImaCursor, task: VfsTask, text: string): Result<ImaRule> {
   const outcome = parseRule(text, parseContext(ima, task));
   ima.env.audit.log(AUDIT_INTEGRITY_POLICY_RULE, outcome.audit);

@@ -1,6 +1,6 @@
-// The policy decision: which actions the rules ask for on one access. Rules are prepared once for each list and hook, so
-// that the common case is a loop over a few numeric comparisons. What explains a decision later (which rule matched in
-// which class) comes out of the same loop.
+// The policy decision: which actions the rules ask for on one access. Rules are prepared once for each list
+// and hook, so that the common case is a loop over a few numeric comparisons. What explains a decision later
+// (which rule matched in which class) comes out of the same loop.
 
 import { equalBytes, fromHex } from '../base/bytes.ts';
 import { CAP_SETGID, CAP_SETUID } from '../vfs/constants.ts';
@@ -225,7 +225,8 @@ function subaction(rule: ImaRule, func: number): number {
 }
 
 /**
- * Walks the active list until every class of action that is asked for is decided; the first matching rule decides its own
+ * Walks the active list until every class of action that is asked for is decided; the first matching rule
+ * decides its own
  * class only, but its non-action flags count for all.
  * @kernel security/integrity/ima/ima_policy.c ima_match_policy()
  */

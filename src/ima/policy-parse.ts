@@ -1,5 +1,5 @@
-// One rule text -> a rule or an errno, with the audit text that the kernel writes on the way. The first error stops the
-// loop at the next word; checks of combinations come after the last word.
+// One rule text -> a rule or an errno, with the audit text that the kernel writes on the way. The first error
+// stops the loop at the next word; checks of combinations come after the last word.
 
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import { kstrtos, kstrtou } from '../base/kstrtox.ts';

@@ -1,5 +1,6 @@
-// A rule as the policy node shows it: fixed order, canonical numbers, each element followed by a space. What it shows of
-// sigv3 rules and of templates known by format only cannot be loaded again; that is the kernel's, too.
+// A rule as the policy node shows it: fixed order, canonical numbers, each element followed by a space. What
+// it shows of sigv3 rules and of templates known by format only cannot be loaded again; that is the kernel's,
+// too.
 
 import { HASH_ALGO_NAME } from '../integrity/hash-info.ts';
 import { MAY_APPEND, MAY_EXEC, MAY_READ, MAY_WRITE } from '../vfs/constants.ts';
@@ -72,7 +73,10 @@ function options(rule: ImaRule): string {
   return out;
 }
 
-/** One line, or nothing for a rule with an inactive LSM condition. @kernel security/integrity/ima/ima_policy.c ima_policy_show() */
+/**
+ * One line, or nothing for a rule with an inactive LSM condition.
+ * @kernel security/integrity/ima/ima_policy.c ima_policy_show()
+ */
 export function showRule(rule: ImaRule): string {
   if (rule.lsm.some((c) => c !== null && !c.active)) return '';
   return `${C.ACTION_NAMES.get(rule.action) ?? ''} ${conditions(rule)}${options(rule)}\n`;

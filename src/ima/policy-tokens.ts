@@ -1,5 +1,5 @@
-// Words of the IMA policy language: how a line is cut, and which keywords there are. The kernel's verdict and the
-// diagnostics for people both start from these tokens.
+// Words of the IMA policy language: how a line is cut, and which keywords there are. The kernel's verdict and
+// the diagnostics for people both start from these tokens.
 
 /** A run of characters between single spaces or tabs. */
 export interface Piece {

@@ -1,5 +1,5 @@
-// Life of the policy node: one writer at a time, an upload that is good until its first bad line, and what the build lets
-// remain of the node after the first accepted upload.
+// Life of the policy node: one writer at a time, an upload that is good until its first bad line, and what
+// the build lets remain of the node after the first accepted upload.
 
 import { setup } from 'xstate';
 import { deriveTable, type StateTable } from '../base/table.ts';

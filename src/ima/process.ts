@@ -1,5 +1,6 @@
-// One access to a file: policy decision, violations, what the cache still knows, measurement, appraisal, audit, verdict.
-// The order of the steps is what users see: a file is measured before it is denied, and a rule's flags stay with the inode.
+// One access to a file: policy decision, violations, what the cache still knows, measurement, appraisal,
+// audit, verdict. The order of the steps is what users see: a file is measured before it is denied, and a
+// rule's flags stay with the inode.
 
 import { type Err, negative } from '../base/errno.ts';
 import { AUDIT_INTEGRITY_DATA } from '../integrity/audit.ts';
@@ -361,7 +362,7 @@ class Access {
     let reason = this.reason;
     if (err === 0 && this.rc !== 0 && this.mustAppraise) reason = R['ima.allowed_not_enforced'];
     const end = { inode: this.key, after: this.iint.flags, rc: this.rc, errno: err, why: this.reason };
-    trace.emit('ima.verdict', end, err === 0 ? reason : R['ima.denied']);
+    trace.emit('ima.verdict', end, reason);
     trace.close(cause);
     return err;
   }

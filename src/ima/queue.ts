@@ -1,5 +1,5 @@
-// The measurement list: append, duplicate suppression, extension of the TPM's registers, violations. The list is never
-// shortened; a TPM that fails does not undo an entry.
+// The measurement list: append, duplicate suppression, extension of the TPM's registers, violations. The list
+// is never shortened; a TPM that fails does not undo an entry.
 
 import { toHex } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';
@@ -104,7 +104,10 @@ export function storeTemplate(
   return addTemplateEntry(ima, { pcr, template, fields, digests }, violation, ctx);
 }
 
-/** An entry that came through kexec. @kernel security/integrity/ima/ima_queue.c ima_restore_measurement_entry() */
+/**
+ * An entry that came through kexec.
+ * @kernel security/integrity/ima/ima_queue.c ima_restore_measurement_entry()
+ */
 export function restoreMeasurementEntry(ima: ImaCursor, entry: TemplateEntry): void {
   addDigestEntry(ima, entry, null);
 }

@@ -21,7 +21,6 @@ export const R = defineReasons({
     text: 'appraisal failed and the mode does not enforce it',
     source: MAIN,
   },
-  'ima.denied': { text: 'appraisal is required, failed, and is enforced', source: MAIN },
   'ima.violation_only': { text: 'no rule matches a writer, only violations were looked for', source: MAIN },
   'ima.change_attr': {
     text: 'mode or owner changed since the last check: flags of appraisal rules are forgotten',

@@ -1,5 +1,5 @@
-// The nodes below <securityfs>/integrity/ima: the lists in both forms for each bank, two counters and the policy. The node
-// of the policy loses its write bit or disappears where the build wants it so.
+// The nodes below <securityfs>/integrity/ima: the lists in both forms for each bank, two counters and the
+// policy. The node of the policy loses its write bit or disappears where the build wants it so.
 
 import { concat, latin1, utf8 } from '../base/bytes.ts';
 import { ok, type Result } from '../base/errno.ts';
@@ -24,7 +24,8 @@ export interface SecurityfsNode {
 const LIST_MODE = 0o440;
 
 /**
- * Nodes in the order in which they are made, in `integrity/ima`; `<securityfs>/ima` is a link to that directory.
+ * Nodes in the order in which they are made, in `integrity/ima`; `<securityfs>/ima` is a link to that
+ * directory.
  * @kernel security/integrity/ima/ima_fs.c ima_fs_init()
  */
 export function imaSecurityfs(ima: ImaCursor): readonly SecurityfsNode[] {

@@ -1,4 +1,5 @@
-// The fields of templates: what each one stores for an event. Names and strings lose their spaces here, and only those.
+// The fields of templates: what each one stores for an event. Names and strings lose their spaces here, and
+// only those.
 
 import { concat, EMPTY, latin1 } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/errno.ts';
@@ -52,7 +53,8 @@ export interface FieldEnv {
   readonly hashAlgo: string;
   readonly hashSize: number;
   /**
-   * The digest of an event again with an algorithm of at most 20 bytes: `d` cannot hold another one. The errno aborts
+   * The digest of an event again with an algorithm of at most 20 bytes: `d` cannot hold another one. The
+   * errno aborts
    * the entry.
    */
   shortDigest(event: EventData): Result<Uint8Array>;

@@ -1,5 +1,6 @@
-// Bytes of a measurement: template data as it is hashed, the binary record and the ASCII line of the securityfs lists, and
-// the template digests. Numbers are little-endian: ima_canonical_fmt changes nothing on the machines modelled here.
+// Bytes of a measurement: template data as it is hashed, the binary record and the ASCII line of the
+// securityfs lists, and the template digests. Numbers are little-endian: ima_canonical_fmt changes nothing on
+// the machines modelled here.
 
 import { concat, fromLatin1, latin1, toHex } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -15,7 +16,9 @@ export function templateData(fields: readonly Uint8Array[]): Uint8Array {
   return w.finish();
 }
 
-/** What the template digest covers: for `ima` the digest and the name padded to 256 bytes, without lengths. */
+/**
+ * What the template digest covers: for `ima` the digest and the name padded to 256 bytes, without lengths.
+ */
 function hashedData(template: TemplateDesc, fields: readonly Uint8Array[]): Uint8Array {
   if (template.name !== IMA_TEMPLATE_IMA_NAME) return templateData(fields);
   const ids = templateFields(template);
@@ -36,7 +39,8 @@ function padded(digest: Uint8Array, size: number): Uint8Array {
 }
 
 /**
- * Template digest of every slot; a slot that the kernel cannot compute holds the sha1 digest padded with zeros.
+ * Template digest of every slot; a slot that the kernel cannot compute holds the sha1 digest padded with
+ * zeros.
  * @kernel security/integrity/ima/ima_crypto.c ima_calc_field_array_hash()
  */
 export function templateDigests(
@@ -97,7 +101,10 @@ function asciiField(id: FieldId, field: Uint8Array): string {
   }
 }
 
-/** One line of an ascii list, with its newline. @kernel security/integrity/ima/ima_fs.c ima_ascii_measurements_show() */
+/**
+ * One line of an ascii list, with its newline.
+ * @kernel security/integrity/ima/ima_fs.c ima_ascii_measurements_show()
+ */
 export function asciiEntry(entry: TemplateEntry, slot: number): string {
   const ids = templateFields(entry.template);
   const digest = toHex(entry.digests[slot] as Uint8Array);
@@ -135,7 +142,8 @@ export function templateDataLength(fields: readonly Uint8Array[]): number {
 }
 
 /**
- * Memory that a record takes in a kexec segment. The name counts without the format that stands in for an empty one,
+ * Memory that a record takes in a kexec segment. The name counts without the format that stands in for an
+ * empty one,
  * and the `ima` template counts lengths that its records do not have: both as the kernel does.
  * @kernel security/integrity/ima/ima_queue.c get_binary_runtime_size()
  */

@@ -1,5 +1,6 @@
-// Template descriptors: the built-in ones, the place for a format of the command line, and those made for a list that came
-// through kexec. Names and formats share one name space when a rule or a boot parameter asks for a template.
+// Template descriptors: the built-in ones, the place for a format of the command line, and those made for a
+// list that came through kexec. Names and formats share one name space when a rule or a boot parameter asks
+// for a template.
 
 import type { Err } from '../base/errno.ts';
 import { IMA_TEMPLATE_FIELD_ID_MAX_LEN, IMA_TEMPLATE_NUM_FIELDS_MAX } from './constants.ts';
@@ -43,7 +44,10 @@ export const BUILTIN_TEMPLATES: readonly TemplateDesc[] = [
 /** Longest template name or format that a restored list may have, NUL included. */
 export const MAX_TEMPLATE_NAME_LEN = (BUILTIN_TEMPLATES[7] as TemplateDesc).fmt.length + 1;
 
-/** First descriptor whose name or format is the text. @kernel security/integrity/ima/ima_template.c lookup_template_desc() */
+/**
+ * First descriptor whose name or format is the text.
+ * @kernel security/integrity/ima/ima_template.c lookup_template_desc()
+ */
 export function lookupTemplateDesc(templates: readonly TemplateDesc[], name: string): TemplateDesc | null {
   return templates.find((t) => t.name === name || t.fmt === name) ?? null;
 }

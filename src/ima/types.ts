@@ -1,5 +1,5 @@
-// The state of IMA as plain immutable values: rules, templates, the measurement list, the iint cache, the key queue.
-// Texts of rules and names in entries have one character per byte, as the kernel keeps them.
+// The state of IMA as plain immutable values: rules, templates, the measurement list, the iint cache, the key
+// queue. Texts of rules and names in entries have one character per byte, as the kernel keeps them.
 
 import type { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
 import type { AppendList } from '../base/list.ts';
@@ -104,7 +104,9 @@ export interface PolicyState {
   readonly load: PolicyLoadState;
 }
 
-/** One digest slot of an entry: the banks in the TPM's order, then sha1 and ima_hash where no bank has them. */
+/**
+ * One digest slot of an entry: the banks in the TPM's order, then sha1 and ima_hash where no bank has them.
+ */
 export interface DigestSlot {
   readonly alg: string;
   readonly size: number;

@@ -1,6 +1,6 @@
-// Digital signatures in extended attributes: header checks of versions 1, 2 and 3, then the keyrings. The cryptography and
-// the search for the key are behind IntegrityKeys; the old version 1 format (a `user` key with an RSA modulus) never finds
-// its key, because the trusted keyrings only admit asymmetric keys.
+// Digital signatures in extended attributes: header checks of versions 1, 2 and 3, then the keyrings. The
+// cryptography and the search for the key are behind IntegrityKeys; the old version 1 format (a `user` key
+// with an RSA modulus) never finds its key, because the trusted keyrings only admit asymmetric keys.
 
 import type { Err } from '../base/errno.ts';
 import { HASH_ALGO__LAST, HASH_ALGO_NAME } from './hash-info.ts';

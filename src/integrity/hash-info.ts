@@ -1,5 +1,6 @@
-// The kernel's numbering of hash algorithms (enum hash_algo) with names and digest sizes, and which of them the crypto API
-// of a kernel profile offers. Algorithms that left the kernel years ago keep their numbers and are never available.
+// The kernel's numbering of hash algorithms (enum hash_algo) with names and digest sizes, and which of them
+// the crypto API of a kernel profile offers. Algorithms that left the kernel years ago keep their numbers and
+// are never available.
 
 import { InternalError } from '../base/assert.ts';
 import { fromHex } from '../base/bytes.ts';
@@ -95,7 +96,9 @@ export function cryptoHasAlg(profile: KernelProfile, name: string): boolean {
   return option !== undefined && option !== null && profile.config[option] === 'y';
 }
 
-/** Provider algorithm and length that a kernel name stands for: wp256 and wp384 are the front of Whirlpool. */
+/**
+ * Provider algorithm and length that a kernel name stands for: wp256 and wp384 are the front of Whirlpool.
+ */
 function providerAlg(name: string): readonly [HashName, number] {
   if (name === 'wp256') return ['wp512', 32];
   if (name === 'wp384') return ['wp512', 48];
@@ -119,7 +122,8 @@ export function kernelHasher(name: string): Hasher {
 const digestsOf = new WeakMap<Uint8Array, Map<string, Uint8Array>>();
 
 /**
- * Digest of bytes that never change, remembered by their identity: forks and repeated accesses hash a content once.
+ * Digest of bytes that never change, remembered by their identity: forks and repeated accesses hash a content
+ * once.
  */
 export function contentHash(name: string, bytes: Uint8Array): Uint8Array {
   let known = digestsOf.get(bytes);

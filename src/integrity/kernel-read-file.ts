@@ -1,6 +1,6 @@
-// kernel_read_file(): the kernel reads a whole regular file for itself (module, firmware, policy, certificate) with writers
-// denied and the two security hooks around the read. Partial reads into a small buffer are left out: nothing modelled asks
-// for them.
+// kernel_read_file(): the kernel reads a whole regular file for itself (module, firmware, policy,
+// certificate) with writers denied and the two security hooks around the read. Partial reads into a small
+// buffer are left out: nothing modelled asks for them.
 
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import type { VfsApi } from '../vfs/api.ts';

@@ -1,5 +1,6 @@
-// What the integrity rooms ask of the kernel's keyrings: signatures verified by a keyring and a key id, PKCS#7 messages
-// verified by a keyring, and the blacklist. The keyrings themselves, their restrictions and X.509 are implemented elsewhere.
+// What the integrity rooms ask of the kernel's keyrings: signatures verified by a keyring and a key id,
+// PKCS#7 messages verified by a keyring, and the blacklist. The keyrings themselves, their restrictions and
+// X.509 are implemented elsewhere.
 
 import type { Err, Result } from '../base/errno.ts';
 
@@ -14,7 +15,8 @@ export interface ModsigDigest {
 
 export interface IntegrityKeys {
   /**
-   * Finds the asymmetric key `id:<keyid>` (blacklist keyring first: EKEYREJECTED; unknown: ENOKEY) and verifies a
+   * Finds the asymmetric key `id:<keyid>` (blacklist keyring first: EKEYREJECTED; unknown: ENOKEY) and
+   * verifies a
    * signature over a digest: PKCS#1 v1.5 with the algorithm's DigestInfo for RSA, X9.62 for ECDSA.
    */
   verifySignature(
@@ -30,7 +32,9 @@ export interface IntegrityKeys {
   pkcs7Digest(der: Uint8Array, data: Uint8Array): Result<ModsigDigest>;
   /** verify_pkcs7_message_sig() of a detached message for module-style signatures against one keyring. */
   pkcs7Verify(der: Uint8Array, data: Uint8Array, keyring: IntegrityKeyring): Err;
-  /** is_hash_blacklisted(BLACKLIST_HASH_BINARY): the `bin:` entry of a digest is in the .blacklist keyring. */
+  /**
+   * is_hash_blacklisted(BLACKLIST_HASH_BINARY): the `bin:` entry of a digest is in the .blacklist keyring.
+   */
   isHashBlacklisted(digest: Uint8Array): boolean;
 }
 

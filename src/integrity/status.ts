@@ -1,5 +1,5 @@
-// enum integrity_status: what IMA and EVM say about a file or its metadata. The numbers are the kernel's, because the
-// iint cache keeps them and the sign of a result decides.
+// enum integrity_status: what IMA and EVM say about a file or its metadata. The numbers are the kernel's,
+// because the iint cache keeps them and the sign of a result decides.
 
 export const INTEGRITY_PASS = 0;
 export const INTEGRITY_PASS_IMMUTABLE = 1;

@@ -1,5 +1,5 @@
-// Layout of security.ima and security.evm: the type byte, digests of types 1 and 4, and signature_v2_hdr of types 3, 5
-// and 6. Only the layout is here; what a value is worth is decided in ima/ and evm/.
+// Layout of security.ima and security.evm: the type byte, digests of types 1 and 4, and signature_v2_hdr of
+// types 3, 5 and 6. Only the layout is here; what a value is worth is decided in ima/ and evm/.
 
 import { concat } from '../base/bytes.ts';
 import { HASH_ALGO_SHA1 } from './hash-info.ts';
@@ -47,7 +47,8 @@ export function signatureV2Hdr(value: Uint8Array): SignatureV2Hdr | null {
 }
 
 /**
- * security.ima of a digest: the old form for md4, md5 and sha1, type 4 with the algorithm's number for the others.
+ * security.ima of a digest: the old form for md4, md5 and sha1, type 4 with the algorithm's number for the
+ * others.
  * @kernel security/integrity/ima/ima_appraise.c ima_fix_xattr()
  */
 export function imaHashXattr(algo: number, digest: Uint8Array): Uint8Array {

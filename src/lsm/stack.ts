@@ -1,6 +1,7 @@
-// The security hooks of a machine: which modules take part, in which order, and whose answer counts. Modules named by lsm=
-// come first, then IMA, then EVM, as the link order of the kernel has them; the first refusal ends a call. Checks of
-// commoncap (capabilities that security.* names need) are made by the VFS before it calls.
+// The security hooks of a machine: which modules take part, in which order, and whose answer counts. Modules
+// named by lsm= come first, then IMA, then EVM, as the link order of the kernel has them; the first refusal
+// ends a call. Checks of commoncap (capabilities that security.* names need) are made by the VFS before it
+// calls.
 
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import type { Iattr, KernelLoadId, KernelReadId, SecurityHooks } from '../vfs/hooks.ts';
@@ -36,7 +37,8 @@ export interface NamedLsm {
 const LAST: readonly string[] = ['ima', 'evm'];
 
 /**
- * Modules in call order: those that the list names, in its order, then IMA and EVM. A module that the list does not name
+ * Modules in call order: those that the list names, in its order, then IMA and EVM. A module that the list
+ * does not name
  * takes no part; names that no module has are skipped.
  * @kernel security/security.c ordered_lsm_parse()
  */
@@ -174,7 +176,10 @@ export class LsmStack implements SecurityHooks {
     this.#void('inodePostSetattr', task, path, inode, attr);
   }
 
-  /** Each module adds to what those before it gave; EOPNOTSUPP means "nothing from me". @kernel security/security.c security_inode_init_security() */
+  /**
+   * Each module adds to what those before it gave; EOPNOTSUPP means "nothing from me".
+   * @kernel security/security.c security_inode_init_security()
+   */
   inodeInitSecurity(task: VfsTask, inode: Inode, dir: InodeKey, name: string): Result<readonly Xattr[]> {
     let soFar: readonly Xattr[] = [];
     for (const m of this.#having('initSecurity')) {
@@ -198,7 +203,10 @@ export class LsmStack implements SecurityHooks {
     this.#void('inodeFree', inode);
   }
 
-  /** The first module with an opinion decides; without one the xattr is copied. @kernel security/security.c security_inode_copy_up_xattr() */
+  /**
+   * The first module with an opinion decides; without one the xattr is copied.
+   * @kernel security/security.c security_inode_copy_up_xattr()
+   */
   inodeCopyUpXattr(task: VfsTask, lower: InodeKey, name: string): 'copy' | 'discard' | Err {
     for (const m of this.#having('inodeCopyUpXattr')) {
       const answer = m.inodeCopyUpXattr?.(task, lower, name);
