@@ -1,5 +1,5 @@
-// `kisim tpm serve` and `kisim tpm pipe`: the software TPM for other programs, over TCP (swtpm or mssim framing) or over
-// standard input and output (the `cmd` TCTI of tpm2-tss).
+// `kisim tpm serve` and `kisim tpm pipe`: the software TPM for other programs, over TCP (swtpm or mssim
+// framing) or over standard input and output (the `cmd` TCTI of tpm2-tss).
 
 import type { Server } from 'node:net';
 import { Command, Option } from 'commander';
@@ -95,7 +95,7 @@ function common(command: Command): Command {
   return command
     .option('--seed <text>', 'everything the TPM makes follows from it', 'kisim')
     .option('--state <file>', 'keep the state in a file')
-    .option('--object-slots <n>', 'transient objects that fit at once (real TPMs: 3)', '64');
+    .option('--object-slots <n>', 'transient objects that fit at once (real TPMs: 3)', '254');
 }
 
 /** The `tpm` sub-command. */

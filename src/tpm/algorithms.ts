@@ -1,5 +1,5 @@
-// Which algorithms this TPM implements and what each one is: the TPM's numbers on one side, the crypto room's names on
-// the other. TDES, Camellia, SM2/SM3/SM4 and the BN curves of the TCG registry are left out.
+// Which algorithms this TPM implements and what each one is: the TPM's numbers on one side, the crypto room's
+// names on the other. TDES, Camellia, SM2/SM3/SM4 and the BN curves of the TCG registry are left out.
 
 import { assert } from '../base/assert.ts';
 import { type CurveName, digestSize, type HashName } from '../crypto/provider.ts';

@@ -1,5 +1,5 @@
-// Keys of loaded objects as the crypto room takes them, and secrets that are exchanged with an asymmetric key: salts,
-// credentials, duplication seeds.
+// Keys of loaded objects as the crypto room takes them, and secrets that are exchanged with an asymmetric
+// key: salts, credentials, duplication seeds.
 
 import { concat, utf8 } from '../base/bytes.ts';
 import { bigintToBytes, bytesToBigint } from '../crypto/bigint.ts';

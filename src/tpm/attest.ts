@@ -1,5 +1,5 @@
-// What all attestation commands share: the head of the structure (with the counters of other hierarchies disguised) and the
-// signature over it.
+// What all attestation commands share: the head of the structure (with the counters of other hierarchies
+// disguised) and the signature over it.
 
 import { EMPTY } from '../base/bytes.ts';
 import { kdfA } from '../crypto/kdf.ts';
@@ -23,7 +23,10 @@ export interface Signer {
   readonly scheme: Scheme;
 }
 
-/** The signing key and scheme of an attestation command, or a response code that blames handle and parameter. */
+/**
+ * The signing key and scheme of an attestation command, or a response code that blames handle and
+ * parameter.
+ */
 export function signerOf(
   tpm: TpmCursor,
   signHandle: number,

@@ -1,5 +1,5 @@
-// The session area of a command: unmarshalling, authorization of the handles by password, HMAC or policy, decryption of the
-// first parameter. What goes back (nonces, HMACs, encryption, audit) is in response.ts.
+// The session area of a command: unmarshalling, authorization of the handles by password, HMAC or policy,
+// decryption of the first parameter. What goes back (nonces, HMACs, encryption, audit) is in response.ts.
 
 import { concat, EMPTY, equalBytes, toHex } from '../base/bytes.ts';
 import { crypto } from '../crypto/provider.ts';

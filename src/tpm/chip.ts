@@ -1,5 +1,6 @@
-// The kernel's TPM driver as far as IMA uses it: everything goes through command bytes. What a driver adds on top of the
-// device (which banks exist, digest lists for one extend) is here; everything else is the device's.
+// The kernel's TPM driver as far as IMA uses it: everything goes through command bytes. What a driver adds on
+// top of the device (which banks exist, digest lists for one extend) is here; everything else is the
+// device's.
 
 import type { HashName } from '../crypto/provider.ts';
 

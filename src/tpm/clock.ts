@@ -1,5 +1,6 @@
-// Time (milliseconds since power-on) and Clock (milliseconds that the TPM was powered in its life). The environment's clock
-// drives both; TPM2_ClockRateAdjust changes the speed. NV is written at once, so the clock is always safe after an orderly end.
+// Time (milliseconds since power-on) and Clock (milliseconds that the TPM was powered in its life). The
+// environment's clock drives both; TPM2_ClockRateAdjust changes the speed. NV is written at once, so the
+// clock is always safe after an orderly end.
 
 import type { ClockState, TpmState } from './state.ts';
 import type { TpmsClockInfo, TpmsTimeInfo } from './structures.ts';

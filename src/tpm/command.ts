@@ -1,5 +1,6 @@
-// A command is one declaration: code, handles with their authorization roles, parameters, response and attributes, and the
-// action. Dispatch, unmarshalling, authorization, audit, TPM_CAP_COMMANDS and tracing all read it.
+// A command is one declaration: code, handles with their authorization roles, parameters, response and
+// attributes, and the action. Dispatch, unmarshalling, authorization, audit, TPM_CAP_COMMANDS and tracing all
+// read it.
 
 import type { TpmCursor } from './cursor.ts';
 import type { Codec, Codecs, InferAll } from './marshal.ts';
@@ -103,7 +104,10 @@ export function command<H extends Handles, P extends Codecs, R extends Codecs>(
   };
 }
 
-/** TPMA_CC: what TPM_CAP_COMMANDS says about a command. */
+/**
+ * TPMA_CC: what TPM_CAP_COMMANDS says about a command.
+ * @tcg Part 2, 8.9 TPMA_CC
+ */
 export function commandAttributes(d: Command): number {
   return (
     (d.code & 0xffff) |

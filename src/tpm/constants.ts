@@ -1,5 +1,5 @@
-// Numbers of TCG Part 2 (rev 1.59) that structures and commands use: algorithms, handles, structure tags, capabilities,
-// properties and attribute bits. Command codes stand in the command declarations.
+// Numbers of TCG Part 2 (rev 1.59) that structures and commands use: algorithms, handles, structure tags,
+// capabilities, properties and attribute bits. Command codes stand in the command declarations.
 
 // --- TPM_ALG_ID (Part 2, 6.3)
 export const TPM_ALG_ERROR = 0x0000;

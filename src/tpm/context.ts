@@ -1,5 +1,6 @@
-// Saved contexts: an object or session as an encrypted blob under the proof of its hierarchy. The data of a sequence stays
-// in the TPM (it can be longer than any blob) and the blob carries its number; that is no difference the outside can see.
+// Saved contexts: an object or session as an encrypted blob under the proof of its hierarchy. The data of a
+// sequence stays in the TPM (it can be longer than any blob) and the blob carries its number; that is no
+// difference the outside can see.
 
 import { concat, equalBytes, fromUtf8, utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';

@@ -1,5 +1,6 @@
-// Making objects: keys and seeds from a stream of random bytes. For primary objects the stream follows from the hierarchy's
-// seed and the template, so the same template always gives the same key; for derived ones from the parent's secret.
+// Making objects: keys and seeds from a stream of random bytes. For primary objects the stream follows from
+// the hierarchy's seed and the template, so the same template always gives the same key; for derived ones
+// from the parent's secret.
 
 import { concat, EMPTY, utf8 } from '../base/bytes.ts';
 import { bigintToBytes } from '../crypto/bigint.ts';
@@ -53,7 +54,8 @@ export function primarySource(
     sizedBytes(data),
   );
   const keys = new Drbg(drbgInstantiate(material));
-  // The seed of an endorsement key also depends on the proofs, so that TPM2_Clear invalidates what it protects.
+  // The seed of an endorsement key also depends on the proofs, so that TPM2_Clear invalidates what it
+  // protects.
   const forSeed = new Drbg(drbgInstantiate(concat(utf8('Seed'), material, proof)));
   return { key: (length) => keys.bytes(length), seed: (length) => forSeed.bytes(length) };
 }
@@ -63,7 +65,10 @@ export function randomSource(tpm: TpmCursor): RandomSource {
   return { key: (length) => tpm.random(length), seed: (length) => tpm.random(length) };
 }
 
-/** Stream of a derived object: KDFa with the parent's secret, the label and the context. @tcg Part 1, 28 Derivation */
+/**
+ * Stream of a derived object: KDFa with the parent's secret, the label and the context.
+ * @tcg Part 1, 28 Derivation
+ */
 export function derivationSource(parent: TpmObject, derive: TpmsDerive): RandomSource {
   const { public: area, sensitive } = parent;
   const alg = area.type === c.TPM_ALG_KEYEDHASH ? area.parameters.scheme.hashAlg : area.nameAlg;
@@ -143,7 +148,10 @@ export function createObject(
   return { public: { ...template, unique: symmetricUnique(template, sensitive) }, sensitive };
 }
 
-/** What the TPM records about the making of an object, and its digest. @tcg Part 2, 15.1 TPMS_CREATION_DATA */
+/**
+ * What the TPM records about the making of an object, and its digest.
+ * @tcg Part 2, 15.1 TPMS_CREATION_DATA
+ */
 export function creationData(
   tpm: TpmCursor,
   parent: TpmObject | null,

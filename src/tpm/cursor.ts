@@ -1,5 +1,5 @@
-// Cursor over a TPM's state: what command actions share (state updates, random numbers, time, tracing). Dispatch is in
-// tpm.ts, the commands themselves are in commands/.
+// Cursor over a TPM's state: what command actions share (state updates, random numbers, time, tracing).
+// Dispatch is in tpm.ts, the commands themselves are in commands/.
 
 import type { EventData, Trace } from '../base/trace.ts';
 import { tick } from './clock.ts';
@@ -19,6 +19,7 @@ export interface TpmEnv {
   readonly clock: { uptimeMs(): number };
 }
 
+/** @tcg Part 1, 37 State data: who may change which part of it is decided by the commands */
 export class TpmCursor {
   state: TpmState;
   readonly env: TpmEnv;

@@ -1,5 +1,6 @@
-// The TPM's random numbers: HMAC_DRBG with SHA-256 (SP 800-90A, 10.1.2) over a state that is a plain value. Everything
-// follows from the manufacturing seed and what TPM2_StirRandom added; the same seed gives the same bytes.
+// The TPM's random numbers: HMAC_DRBG with SHA-256 (SP 800-90A, 10.1.2) over a state that is a plain value.
+// Everything follows from the manufacturing seed and what TPM2_StirRandom added; the same seed gives the same
+// bytes.
 
 import { concat, EMPTY, utf8 } from '../base/bytes.ts';
 import { crypto } from '../crypto/provider.ts';
@@ -21,7 +22,10 @@ function update(state: DrbgState, data: Uint8Array): DrbgState {
   return { key, v };
 }
 
-/** A generator from a text or byte seed. */
+/**
+ * A generator from a text or byte seed.
+ * @tcg Part 1, 11.4.11 Random Number Generator (RNG) Module
+ */
 export function drbgInstantiate(seed: Uint8Array | string): DrbgState {
   const start = { key: new Uint8Array(32), v: new Uint8Array(32).fill(1) };
   return update(start, typeof seed === 'string' ? utf8(seed) : seed);

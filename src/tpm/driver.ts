@@ -1,5 +1,5 @@
-// The kernel's TPM 2.0 driver as far as IMA uses it: it finds the banks with TPM2_GetCapability, extends with one
-// TPM2_PCR_Extend for all banks and reads with TPM2_PCR_Read. Everything passes as command bytes.
+// The kernel's TPM 2.0 driver as far as IMA uses it: it finds the banks with TPM2_GetCapability, extends with
+// one TPM2_PCR_Extend for all banks and reads with TPM2_PCR_Read. Everything passes as command bytes.
 
 import { EMPTY } from '../base/bytes.ts';
 import { Reader, Writer } from '../base/codec.ts';
@@ -29,7 +29,10 @@ function responseCode(response: Uint8Array): number {
   return new DataView(response.buffer, response.byteOffset).getUint32(6);
 }
 
-/** What the driver found when it was bound; kept in the kernel's state, so that a fork need not ask the TPM again. */
+/**
+ * What the driver found when it was bound; kept in the kernel's state, so that a fork need not ask the TPM
+ * again.
+ */
 export interface DriverState {
   readonly banks: readonly HashName[];
   readonly gone: boolean;
@@ -41,7 +44,10 @@ export class TpmDriver implements TpmChip {
   readonly #banks: readonly HashName[];
   #gone: boolean;
 
-  /** The TPM has been started (TPM2_Startup) by firmware; without `known` the driver is bound now and asks for the banks. */
+  /**
+   * The TPM has been started (TPM2_Startup) by firmware; without `known` the driver is bound now and asks
+   * for the banks.
+   */
   constructor(tpm: Tpm, known: DriverState | null = null) {
     this.#tpm = tpm;
     this.#gone = known?.gone ?? false;

@@ -1,5 +1,5 @@
-// _TPM_Hash_Start, _TPM_Hash_Data, _TPM_Hash_End: the measurement of a dynamic launch (PCR 17) or of the H-CRTM (PCR 0, before
-// TPM2_Startup). The bytes arrive outside the command interface.
+// _TPM_Hash_Start, _TPM_Hash_Data, _TPM_Hash_End: the measurement of a dynamic launch (PCR 17) or of the
+// H-CRTM (PCR 0, before TPM2_Startup). The bytes arrive outside the command interface.
 
 import { concat } from '../base/bytes.ts';
 import { crypto } from '../crypto/provider.ts';

@@ -1,4 +1,5 @@
-// Entities behind handles: whether one can be used now, its authValue, its policy, its Name and its hierarchy.
+// Entities behind handles: whether one can be used now, its authValue, its policy, its Name and its
+// hierarchy.
 
 import { concat, EMPTY } from '../base/bytes.ts';
 import { crypto } from '../crypto/provider.ts';
@@ -40,7 +41,8 @@ export function hierarchyEnabled(tpm: TpmCursor, hierarchy: number): boolean {
 }
 
 /**
- * 0 when the entity of a handle can be used, else a response code without the handle's number (TPM_RC_REFERENCE_H0 for
+ * 0 when the entity of a handle can be used, else a response code without the handle's number
+ * (TPM_RC_REFERENCE_H0 for
  * what is not loaded).
  * @tcg Part 3, 5.4 Handle Area Validation
  */

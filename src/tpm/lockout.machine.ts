@@ -1,5 +1,6 @@
-// Dictionary-attack protection: counting failures, in lockout, and the separate lock of lockoutAuth. Counters and timers are
-// numbers in the persistent state (lockout.ts); this machine names the state that they amount to.
+// Dictionary-attack protection: counting failures, in lockout, and the separate lock of lockoutAuth. Counters
+// and timers are numbers in the persistent state (lockout.ts); this machine names the state that they amount
+// to.
 
 import { setup } from 'xstate';
 import { deriveTable } from '../base/table.ts';
@@ -24,7 +25,10 @@ export const lockoutMachine = setup({ types: { events: {} as { type: LockoutEven
         RESET: 'clear',
       },
     },
-    /** Authorization of protected entities is refused until time or TPM2_DictionaryAttackLockReset heals it. */
+    /**
+     * Authorization of protected entities is refused until time or TPM2_DictionaryAttackLockReset heals
+     * it.
+     */
     lockout: { on: { HEALED: 'counting', RECOVERED: 'clear', RESET: 'clear' } },
   },
 });

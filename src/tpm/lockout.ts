@@ -1,5 +1,5 @@
-// Dictionary-attack protection: counting failed authorizations, refusing in lockout, healing with time, the lock of
-// lockoutAuth. The states and what moves between them are in lockout.machine.ts.
+// Dictionary-attack protection: counting failed authorizations, refusing in lockout, healing with time, the
+// lock of lockoutAuth. The states and what moves between them are in lockout.machine.ts.
 
 import { step } from '../base/table.ts';
 import { TPM_RH_LOCKOUT } from './constants.ts';

@@ -1,5 +1,6 @@
-// A new TPM: seeds, proofs and generator follow from the given seed text, everything else is as the specification says a TPM
-// leaves the factory (hierarchies enabled, empty authorizations, all PCR banks as asked).
+// A new TPM: seeds, proofs and generator follow from the given seed text, everything else is as the
+// specification says a TPM leaves the factory (hierarchies enabled, empty authorizations, all PCR banks as
+// asked).
 
 import { Map as ImmutableMap } from 'immutable';
 import { assert } from '../base/assert.ts';
@@ -90,7 +91,11 @@ export function freshResetState(random: Drbg): ResetState {
   return resetState(random);
 }
 
-/** A TPM without power, as it leaves the factory. */
+/**
+ * A TPM without power, as it leaves the factory.
+ * @tcg Part 1, 14.3 Primary Seeds; Part 4, TPM_Manufacture()
+ * @deviation everything random follows from the given seed, so that two TPMs of one seed are equal
+ */
 export function manufacture(options: ManufactureOptions): TpmState {
   const config: TpmConfig = {
     seed: options.seed,

@@ -1,11 +1,15 @@
-// The canonical (big-endian) form of TPM structures: a codec reads and writes one type, combinators build structures from
-// them. A reader never throws: the first refusal sticks with its response code and everything after it reads as zero.
+// The canonical (big-endian) form of TPM structures: a codec reads and writes one type, combinators build
+// structures from them. A reader never throws: the first refusal sticks with its response code and everything
+// after it reads as zero.
 
 import { concat } from '../base/bytes.ts';
 import { Reader, Writer } from '../base/codec.ts';
 import { TPM_RC_INSUFFICIENT, TPM_RC_SIZE, TPM_RC_VALUE } from './rc.ts';
 
-/** Reader that remembers why it stopped. */
+/**
+ * Reader that remembers why it stopped.
+ * @tcg Part 2, 4.2 Unmarshaling Errors
+ */
 export class Unmarshaller extends Reader {
   #rc = 0;
 
@@ -117,7 +121,8 @@ export function list<T>(element: Codec<T>, max: number, min = 0): Codec<readonly
 }
 
 /**
- * TPM2B around a structure: the size must be what the structure takes. A size of zero is TPM_RC_SIZE unless the
+ * TPM2B around a structure: the size must be what the structure takes. A size of zero is TPM_RC_SIZE unless
+ * the
  * codec is `optional`, then it reads as null.
  */
 export function tpm2bOf<T>(inner: Codec<T>): Codec<T> {

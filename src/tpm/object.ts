@@ -1,5 +1,5 @@
-// Objects: names, attribute and scheme rules, binding of public and sensitive area, and the table of loaded objects. How
-// keys are made is in create.ts, how sensitive areas leave the TPM in protection.ts.
+// Objects: names, attribute and scheme rules, binding of public and sensitive area, and the table of loaded
+// objects. How keys are made is in create.ts, how sensitive areas leave the TPM in protection.ts.
 
 import { concat, EMPTY, equalBytes } from '../base/bytes.ts';
 import { curveParameters, isEcPrivateKey, isOnCurve } from '../crypto/ec.ts';

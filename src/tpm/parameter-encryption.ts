@@ -1,4 +1,5 @@
-// Encryption of the first parameter of a command or response under a session: AES in CFB mode, or XOR obfuscation.
+// Encryption of the first parameter of a command or response under a session: AES in CFB mode, or XOR
+// obfuscation.
 
 import { concat } from '../base/bytes.ts';
 import { kdfA } from '../crypto/kdf.ts';

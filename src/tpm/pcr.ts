@@ -1,4 +1,5 @@
-// Platform configuration registers: the PC Client's 24 with their localities, banks, selections and digests of selections.
+// Platform configuration registers: the PC Client's 24 with their localities, banks, selections and digests
+// of selections.
 
 import { equalBytes, toHex } from '../base/bytes.ts';
 import type { EventData } from '../base/trace.ts';

@@ -1,5 +1,5 @@
-// Protection of what leaves the TPM: outer wrap (encryption and HMAC under a parent's or an exchanged seed), inner wrap of
-// duplication, private areas, credentials.
+// Protection of what leaves the TPM: outer wrap (encryption and HMAC under a parent's or an exchanged seed),
+// inner wrap of duplication, private areas, credentials.
 
 import { concat, EMPTY, equalBytes } from '../base/bytes.ts';
 import { kdfA } from '../crypto/kdf.ts';
@@ -116,7 +116,8 @@ export function privateToSensitive(
 }
 
 /**
- * A duplication blob: inner wrap under `innerKey` when there is a symmetric algorithm, outer wrap when there is a seed.
+ * A duplication blob: inner wrap under `innerKey` when there is a symmetric algorithm, outer wrap when there
+ * is a seed.
  * @tcg Part 1, 23.3 Duplication
  */
 export function sensitiveToDuplicate(

@@ -1,5 +1,5 @@
-// Response codes of TCG Part 2, 6.6, with their text and the arithmetic that adds a handle, parameter or session number to a
-// format-one code. `describeRc` turns any code back into words, as tpm2_rc_decode does.
+// Response codes of TCG Part 2, 6.6, with their text and the arithmetic that adds a handle, parameter or
+// session number to a format-one code. `describeRc` turns any code back into words, as tpm2_rc_decode does.
 
 export const TPM_RC_SUCCESS = 0x000;
 export const TPM_RC_BAD_TAG = 0x01e;
@@ -253,7 +253,7 @@ const RC_TABLE: ReadonlyMap<number, RcEntry> = new Map(
       [
         'TPM_RC_LOCKOUT',
         TPM_RC_LOCKOUT,
-        'authorizations for objects subject to dictionary-attack protection are not allowed: the TPM is in lockout mode',
+        'protected entities cannot be authorized now: the TPM is in dictionary-attack lockout',
       ],
       ['TPM_RC_RETRY', TPM_RC_RETRY, 'the TPM was not able to start the command'],
       [

@@ -1,4 +1,5 @@
-// Reason codes of the TPM room: why a command was refused or changed nothing. `{name}` is filled from the event's data.
+// Reason codes of the TPM room: why a command was refused or changed nothing. `{name}` is filled from the
+// event's data.
 
 import { defineReasons } from '../base/reasons.ts';
 

@@ -1,4 +1,5 @@
-// The session area of a response: new nonces, encryption of the first parameter, audit digests, HMACs, and which sessions end.
+// The session area of a response: new nonces, encryption of the first parameter, audit digests, HMACs, and
+// which sessions end.
 
 import { concat, EMPTY } from '../base/bytes.ts';
 import { crypto } from '../crypto/provider.ts';

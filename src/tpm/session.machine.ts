@@ -1,5 +1,5 @@
-// Life of one authorization session: loaded in the TPM, saved outside as a context, or gone. The session's values (nonces,
-// key, policy digest) are data in state.ts; this machine says which commands may touch them.
+// Life of one authorization session: loaded in the TPM, saved outside as a context, or gone. The session's
+// values (nonces, key, policy digest) are data in state.ts; this machine says which commands may touch them.
 
 import { setup } from 'xstate';
 import { deriveTable } from '../base/table.ts';

@@ -1,5 +1,5 @@
-// The table of authorization sessions: handles, slots, saved contexts. Each move (start, save, load, flush) is an event of
-// session.machine.ts; what is not a move of the machine cannot happen.
+// The table of authorization sessions: handles, slots, saved contexts. Each move (start, save, load, flush)
+// is an event of session.machine.ts; what is not a move of the machine cannot happen.
 
 import { assert } from '../base/assert.ts';
 import { step } from '../base/table.ts';
@@ -64,6 +64,7 @@ export function newSessionSlot(tpm: TpmCursor): { readonly slot: number } | numb
   return rc.TPM_RC_SESSION_HANDLES;
 }
 
+/** @tcg Part 1, 19.6.3 Session handles and contexts */
 export function startSession(tpm: TpmCursor, session: Session): void {
   moved(tpm, session.handle, 'START', 'loaded');
   nextContextId(tpm);

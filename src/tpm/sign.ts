@@ -1,5 +1,5 @@
-// Signing and verifying with loaded objects: RSASSA, RSAPSS, ECDSA, EC Schnorr, ECDAA, HMAC. Also which scheme is used when
-// the key and the caller both may name one, and the commit values of two-step signing.
+// Signing and verifying with loaded objects: RSASSA, RSAPSS, ECDSA, EC Schnorr, ECDAA, HMAC. Also which
+// scheme is used when the key and the caller both may name one, and the commit values of two-step signing.
 
 import { concat, EMPTY, equalBytes } from '../base/bytes.ts';
 import { bigintToBytes, bytesToBigint } from '../crypto/bigint.ts';

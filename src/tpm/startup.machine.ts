@@ -1,5 +1,6 @@
-// Life of the TPM between power-on and power-off: waiting for TPM2_Startup, operational, shut down, failed. Which kind of
-// start-up (Reset, Restart, Resume) follows is decided from the last orderly shutdown, in commands/startup.ts.
+// Life of the TPM between power-on and power-off: waiting for TPM2_Startup, operational, shut down, failed.
+// Which kind of start-up (Reset, Restart, Resume) follows is decided from the last orderly shutdown, in
+// commands/startup.ts.
 
 import { setup } from 'xstate';
 import { deriveTable } from '../base/table.ts';

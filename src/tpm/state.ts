@@ -1,5 +1,5 @@
-// Everything a TPM knows, as one immutable plain value in the parts that the specification gives different lives:
-// persistent (NV), orderly, cleared at TPM Reset, cleared at Startup(CLEAR), and lost with power.
+// Everything a TPM knows, as one immutable plain value in the parts that the specification gives different
+// lives: persistent (NV), orderly, cleared at TPM Reset, cleared at Startup(CLEAR), and lost with power.
 
 import type { Map as ImmutableMap } from 'immutable';
 import type { DrbgState } from './drbg.ts';

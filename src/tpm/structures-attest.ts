@@ -1,5 +1,5 @@
-// Structures of signatures, tickets, attestation, creation data, NV public areas and contexts (Part 2, 10.7, 10.12, 11.3,
-// 13, 14, 15).
+// Structures of signatures, tickets, attestation, creation data, NV public areas and contexts (Part 2, 10.7,
+// 10.12, 11.3, 13, 14, 15).
 
 import { EMPTY } from '../base/bytes.ts';
 import { hashSize } from './algorithms.ts';

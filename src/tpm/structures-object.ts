@@ -1,5 +1,6 @@
-// Structures of objects: schemes, key parameters, public and sensitive areas, private areas, identity objects (Part 2, 11
-// and 12). The unions are told apart by their algorithm; a scheme is kept flat as algorithm, hash, KDF and count.
+// Structures of objects: schemes, key parameters, public and sensitive areas, private areas, identity objects
+// (Part 2, 11 and 12). The unions are told apart by their algorithm; a scheme is kept flat as algorithm,
+// hash, KDF and count.
 
 import { EMPTY } from '../base/bytes.ts';
 import type { Writer } from '../base/codec.ts';
@@ -246,7 +247,10 @@ export const Tpm2bTemplate = tpm2b(1024);
 export const TpmsDerive = struct({ label: tpm2b(32), context: tpm2b(32) });
 export type TpmsDerive = Infer<typeof TpmsDerive>;
 
-/** Template of TPM2_CreateLoaded under a derivation parent: `unique` is a label and a context. */
+/**
+ * Template of TPM2_CreateLoaded under a derivation parent: `unique` is a label and a context.
+ * @tcg Part 2, 12.2.6 TPM2B_TEMPLATE
+ */
 export function readDerivationTemplate(r: Unmarshaller): { template: TpmtPublic; derive: TpmsDerive } {
   const type = TpmiAlgPublic.read(r);
   const nameAlg = TpmiAlgHash.read(r);

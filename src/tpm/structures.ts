@@ -1,5 +1,6 @@
-// Base structures of TCG Part 2: interface types for algorithms and handles, digests, names, lists, PCR selections,
-// symmetric definitions, capability data, time. Each is a codec with TCG's name; the type has the same name.
+// Base structures of TCG Part 2: interface types for algorithms and handles, digests, names, lists, PCR
+// selections, symmetric definitions, capability data, time. Each is a codec with TCG's name; the type has the
+// same name.
 
 import { assert } from '../base/assert.ts';
 import type { Writer } from '../base/codec.ts';
@@ -279,6 +280,7 @@ export const TpmsCapabilityData: Codec<TpmsCapabilityData> = {
   },
 };
 
+/** @tcg Part 2, 6.12 TPM_CAP */
 export function isCapability(capability: number): boolean {
   return CAPABILITY_LISTS.has(capability);
 }

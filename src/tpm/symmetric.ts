@@ -25,7 +25,10 @@ function advanced(iv: Uint8Array, blocks: number): Uint8Array {
   return out;
 }
 
-/** Encrypts or decrypts; CBC and ECB take whole blocks only (checked before). */
+/**
+ * Encrypts or decrypts; CBC and ECB take whole blocks only (checked before).
+ * @tcg Part 3, 15.2 TPM2_EncryptDecrypt
+ */
 export function cryptBlocks(
   direction: 'encrypt' | 'decrypt',
   mode: number,

@@ -1,5 +1,6 @@
-// The TPM: command bytes in, response bytes out. This file walks a command through header, handles, sessions, parameters,
-// action and response as Part 3, 5 orders them; every refusal is traced with the stage that refused.
+// The TPM: command bytes in, response bytes out. This file walks a command through header, handles, sessions,
+// parameters, action and response as Part 3, 5 orders them; every refusal is traced with the stage that
+// refused.
 
 import { EMPTY, toHex } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -55,7 +56,10 @@ export class Tpm extends TpmCursor {
     return response;
   }
 
-  /** For commands whose own events hold all that the frame holds: no octets in the trace unless it is refused. */
+  /**
+   * For commands whose own events hold all that the frame holds: no octets in the trace unless it is
+   * refused.
+   */
   #traceBriefly(trace: Trace, command: string, request: Uint8Array, locality: number): Uint8Array {
     const id = trace.open('tpm.command', { command, locality });
     const response = this.#dispatch(new Uint8Array(request), locality);
@@ -154,7 +158,8 @@ export class Tpm extends TpmCursor {
     for (let i = 0; i < handles.length; i++) {
       const handle = handles[i] as number;
       if (c.handleType(handle) === c.TPM_HT_PERSISTENT) {
-        // A persistent object is used through a slot of transient memory, which is taken before it is looked for.
+        // A persistent object is used through a slot of transient memory, which is taken before it is looked
+        // for.
         evicts++;
         if (this.state.ram.objects.size + evicts > this.state.config.objectSlots)
           return rc.TPM_RC_OBJECT_MEMORY;

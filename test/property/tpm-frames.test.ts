@@ -1,5 +1,5 @@
-// Laws of the TPM's command interface: whatever octets arrive, a well-formed response leaves; a refused command changes
-// nothing; state through JSON continues identically.
+// Laws of the TPM's command interface: whatever octets arrive, a well-formed response leaves; a refused
+// command changes nothing; state through JSON continues identically.
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,8 @@ import { responseCodeOf, Tpm } from '../../src/tpm/tpm.ts';
 import { frame, newTpm, PW, run, TestClock } from '../unit/tpm/helpers.ts';
 
 const OWNER = '40000001';
-const ECC_PRIMARY = `${OWNER} ${PW} 0004 00000000 001a 0023 000b 00030072 0000 0006 0080 0043 0010 0003 0010 0000 0000 0000 00000000`;
+const ECC_TEMPLATE = '0023 000b 00030072 0000 0006 0080 0043 0010 0003 0010 0000 0000';
+const ECC_PRIMARY = `${OWNER} ${PW} 0004 00000000 001a ${ECC_TEMPLATE} 0000 00000000`;
 
 /** A TPM in which most kinds of entity exist: objects, sessions, indices, a sequence. */
 function populated(): Tpm {
@@ -58,7 +59,10 @@ const word = fc.oneof(
   handle.map((h) => [h >>> 24, (h >>> 16) & 255, (h >>> 8) & 255, h & 255]),
 );
 
-/** A frame of a known command: its handles, an authorization area that may fit, parameters of plausible pieces. */
+/**
+ * A frame of a known command: its handles, an authorization area that may fit, parameters of plausible
+ * pieces.
+ */
 const shapedFrame = fc
   .tuple(code, fc.array(handle, { maxLength: 3 }), fc.boolean(), fc.array(word, { maxLength: 8 }))
   .map(([cc, handles, withSessions, words]) => {

@@ -160,7 +160,12 @@ const CASES: readonly (readonly [string, Codec<unknown>, fc.Arbitrary<unknown>])
   [
     'TPMS_CONTEXT',
     TpmsContext as Codec<unknown>,
-    fc.record({ sequence: u64, savedHandle: u32, hierarchy, contextBlob: bytes(200) }),
+    fc.record({
+      sequence: u64,
+      savedHandle: fc.constantFrom(0x80000000, 0x80000002, 0x02000001, 0x03000003),
+      hierarchy,
+      contextBlob: bytes(200),
+    }),
   ],
 ];
 

@@ -1,5 +1,5 @@
-// Part 3, chapters 14 and 19: RSA encryption, elliptic-curve key exchange, curve parameters, ephemeral keys and commits.
-// Left out of the two-phase exchange: ECMQV and SM2 (TPM_RC_SCHEME).
+// Part 3, chapters 14 and 19: RSA encryption, elliptic-curve key exchange, curve parameters, ephemeral keys
+// and commits. Left out of the two-phase exchange: ECMQV and SM2 (TPM_RC_SCHEME).
 
 import { EMPTY } from '../../base/bytes.ts';
 import { bigintToBytes, bytesToBigint } from '../../crypto/bigint.ts';

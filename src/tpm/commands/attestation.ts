@@ -1,5 +1,5 @@
-// Part 3, chapter 18: attestation. Each command fills its own part; head and signature are in attest.ts. TPM2_CertifyX509 is
-// in x509.ts.
+// Part 3, chapter 18: attestation. Each command fills its own part; head and signature are in attest.ts.
+// TPM2_CertifyX509 is in x509.ts.
 
 import { concat, EMPTY, equalBytes } from '../../base/bytes.ts';
 import { crypto } from '../../crypto/provider.ts';

@@ -1,4 +1,5 @@
-// Part 3, chapter 30: TPM2_GetCapability, TPM2_TestParms. What the TPM has is read from the same tables that it works with.
+// Part 3, chapter 30: TPM2_GetCapability, TPM2_TestParms. What the TPM has is read from the same tables that
+// it works with.
 
 import { ALGORITHM_PROPERTIES, CURVE_IDS } from '../algorithms.ts';
 import { type Command, command, commandAttributes } from '../command.ts';

@@ -1,5 +1,5 @@
-// Part 3, chapter 23: the plain conditions of a policy - PCR, locality, NV, time, command, names, presence - and what turns
-// several policies into one (TPM2_PolicyOR).
+// Part 3, chapter 23: the plain conditions of a policy - PCR, locality, NV, time, command, names, presence -
+// and what turns several policies into one (TPM2_PolicyOR).
 
 import { concat, equalBytes } from '../../base/bytes.ts';
 import { crypto } from '../../crypto/provider.ts';

@@ -1,5 +1,5 @@
-// Part 3, chapter 23: enhanced authorization - the assertions of a policy that bring their own proof: signed, secret,
-// ticket, authorized policies. The plain conditions are in ea-conditions.ts.
+// Part 3, chapter 23: enhanced authorization - the assertions of a policy that bring their own proof: signed,
+// secret, ticket, authorized policies. The plain conditions are in ea-conditions.ts.
 
 import { concat, EMPTY, equalBytes } from '../../base/bytes.ts';
 import { crypto } from '../../crypto/provider.ts';

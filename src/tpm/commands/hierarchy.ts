@@ -1,4 +1,5 @@
-// Part 3, chapter 24: hierarchies - primary objects, enabling, policies, seeds, clearing, authorization values.
+// Part 3, chapter 24: hierarchies - primary objects, enabling, policies, seeds, clearing, authorization
+// values.
 
 import { EMPTY } from '../../base/bytes.ts';
 import { hashSize, isHashAlg } from '../algorithms.ts';

@@ -1,4 +1,5 @@
-// All commands of this TPM by code. TPM_CAP_COMMANDS, TPM_PT_TOTAL_COMMANDS and the dispatcher read this one list.
+// All commands of this TPM by code. TPM_CAP_COMMANDS, TPM_PT_TOTAL_COMMANDS and the dispatcher read this one
+// list.
 
 import { assert } from '../../base/assert.ts';
 import type { Command } from '../command.ts';

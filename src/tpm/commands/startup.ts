@@ -1,5 +1,5 @@
-// Part 3, chapter 9: TPM2_Startup and TPM2_Shutdown. Whether a start is a TPM Reset, Restart or Resume follows from the last
-// orderly shutdown and from the start-up type.
+// Part 3, chapter 9: TPM2_Startup and TPM2_Shutdown. Whether a start is a TPM Reset, Restart or Resume
+// follows from the last orderly shutdown and from the start-up type.
 
 import { EMPTY } from '../../base/bytes.ts';
 import { step } from '../../base/table.ts';

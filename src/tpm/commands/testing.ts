@@ -1,5 +1,5 @@
-// Part 3, chapter 10: self-tests. Everything counts as tested at once; a fault that is set on purpose (Tpm.fail) is what
-// TPM2_GetTestResult reports.
+// Part 3, chapter 10: self-tests. Everything counts as tested at once; a fault that is set on purpose
+// (Tpm.fail) is what TPM2_GetTestResult reports.
 
 import { utf8 } from '../../base/bytes.ts';
 import { ALGORITHM_PROPERTIES } from '../algorithms.ts';

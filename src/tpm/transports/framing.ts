@@ -1,5 +1,6 @@
-// Command frames from a stream of octets: parts are joined, one frame after another is handed on. A frame that cannot be
-// completed (its size is impossible) is handed on as it is, and the TPM answers it with TPM_RC_COMMAND_SIZE.
+// Command frames from a stream of octets: parts are joined, one frame after another is handed on. A frame
+// that cannot be completed (its size is impossible) is handed on as it is, and the TPM answers it with
+// TPM_RC_COMMAND_SIZE.
 
 import { concat, EMPTY } from '../../base/bytes.ts';
 import { MAX_COMMAND_SIZE } from '../constants.ts';

@@ -1,5 +1,5 @@
-// The protocol of the Microsoft/TCG simulator: commands with locality and length on port N, platform signals on N + 1. Left
-// out: cancelling, key cache, alternative results.
+// The protocol of the Microsoft/TCG simulator: commands with locality and length on port N, platform signals
+// on N + 1. Left out: cancelling, key cache, alternative results.
 
 import { createServer, type Server, type Socket } from 'node:net';
 import { concat } from '../../base/bytes.ts';

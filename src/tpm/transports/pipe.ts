@@ -1,5 +1,5 @@
-// The transport of the `cmd` TCTI: bare frames on standard input, answers on standard output. The parent ends us with a
-// signal, so the state is kept after each command and answers are written synchronously.
+// The transport of the `cmd` TCTI: bare frames on standard input, answers on standard output. The parent ends
+// us with a signal, so the state is kept after each command and answers are written synchronously.
 
 import { writeSync } from 'node:fs';
 import type { Tpm } from '../tpm.ts';

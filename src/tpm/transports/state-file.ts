@@ -1,5 +1,5 @@
-// A TPM's state in a file: JSON, written beside and renamed, so that a reader sees the old or the new state and nothing
-// between. A file that is no state is told apart from one that does not exist.
+// A TPM's state in a file: JSON, written beside and renamed, so that a reader sees the old or the new state
+// and nothing between. A file that is no state is told apart from one that does not exist.
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { decodeState, encodeState, type Json } from '../../base/json.ts';

@@ -1,5 +1,5 @@
-// swtpm's TCP transport: bare frames on port N, the control channel on N + 1. Commands of all connections are executed one
-// after another. Left out: migration blobs, data descriptors, cancelling.
+// swtpm's TCP transport: bare frames on port N, the control channel on N + 1. Commands of all connections are
+// executed one after another. Left out: migration blobs, data descriptors, cancelling.
 
 import { createServer, type Server, type Socket } from 'node:net';
 import { concat } from '../../base/bytes.ts';

@@ -1,0 +1,248 @@
+// The real tpm2-tools against `kisim tpm serve` (both framings) and `kisim tpm pipe`. Each step is one tool; a failing
+// tool's words are the failure message.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toolsMissing } from '../support.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+const missing = toolsMissing('tpm2-tools', 'tpm2_getrandom', 'tpm2_checkquote', 'openssl', 'sha256sum');
+
+const directory = mkdtempSync(join(tmpdir(), 'kisim-tpm-'));
+const children: ChildProcess[] = [];
+afterAll(() => {
+  for (const child of children) child.kill();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Starts `kisim tpm serve` and waits for its line. */
+function serve(port: number, tcti: string): Promise<void> {
+  const args = [
+    '--import',
+    'tsx',
+    MAIN,
+    'tpm',
+    'serve',
+    '--port',
+    String(port),
+    '--tcti',
+    tcti,
+    '--seed',
+    'interop',
+  ];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  children.push(child);
+  return new Promise((resolve, reject) => {
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      if (said.includes(`port ${port}`)) resolve();
+    });
+    child.on('exit', (status) => reject(new Error(`tpm serve ended with ${status}: ${said}`)));
+  });
+}
+
+type Run = (tool: string, ...args: readonly string[]) => Buffer;
+
+/** Runs a tool in the test's directory; throws with what it said. */
+function runner(tcti: string): Run {
+  return (tool, ...args) => {
+    const done = spawnSync(`tpm2_${tool}`, args, {
+      cwd: directory,
+      env: { ...process.env, TPM2TOOLS_TCTI: tcti },
+    });
+    if (done.status !== 0) throw new Error(`tpm2_${tool} ${args.join(' ')}: ${done.stderr.toString()}`);
+    return done.stdout;
+  };
+}
+
+const file = (name: string): string => join(directory, name);
+const port = 20000 + (process.pid % 20000);
+
+describe.skipIf(missing)('tpm2-tools over swtpm framing', () => {
+  const tpm = runner(`swtpm:host=127.0.0.1,port=${port}`);
+  beforeAll(async () => {
+    await serve(port, 'swtpm');
+    tpm('startup', '-c');
+    writeFileSync(file('secret'), 'a secret of some length\n');
+  });
+
+  test('random numbers, capabilities, clock, self-test', () => {
+    expect(tpm('getrandom', '--hex', '16').toString()).toMatch(/^[0-9a-f]{32}$/);
+    expect(tpm('getcap', 'properties-fixed').toString()).toContain('TPM2_PT_VENDOR_STRING_1');
+    expect(tpm('getcap', 'commands').toString()).toContain('TPM2_CC_PCR_Extend');
+    expect(tpm('getcap', 'algorithms').toString()).toContain('sha512');
+    expect(tpm('readclock').toString()).toContain('reset_count');
+    tpm('selftest', '-f');
+  });
+
+  test('PCR: read, extend, event, reset', () => {
+    const digest = '11'.repeat(32);
+    tpm('pcrextend', `16:sha256=${digest}`);
+    const expected = execFileSync('sha256sum', { input: Buffer.from('00'.repeat(32) + digest, 'hex') });
+    const value = tpm('pcrread', 'sha256:16').toString().toLowerCase();
+    expect(value).toContain(`0x${expected.toString().slice(0, 64)}`);
+    tpm('pcrevent', '16', 'secret');
+    tpm('pcrreset', '16');
+    expect(tpm('pcrread', 'sha256:16').toString()).toContain(`0x${'0'.repeat(64)}`);
+  });
+
+  test('endorsement and attestation key, quote, checkquote', () => {
+    tpm('createek', '-c', 'ek.ctx', '-G', 'rsa', '-u', 'ek.pub');
+    tpm(
+      'createak',
+      '-C',
+      'ek.ctx',
+      '-c',
+      'ak.ctx',
+      '-G',
+      'rsa',
+      '-g',
+      'sha256',
+      '-s',
+      'rsassa',
+      '-u',
+      'ak.pem',
+      '-f',
+      'pem',
+    );
+    const quote = [
+      '-l',
+      'sha256:0,10',
+      '-q',
+      'abcd',
+      '-m',
+      'q.msg',
+      '-s',
+      'q.sig',
+      '-o',
+      'q.pcrs',
+      '-g',
+      'sha256',
+    ];
+    tpm('quote', '-c', 'ak.ctx', ...quote);
+    const check = ['-m', 'q.msg', '-s', 'q.sig', '-f', 'q.pcrs', '-g', 'sha256'];
+    tpm('checkquote', '-u', 'ak.pem', ...check, '-q', 'abcd');
+    expect(() => tpm('checkquote', '-u', 'ak.pem', ...check, '-q', 'dcba')).toThrow();
+  });
+
+  test('a credential for the attestation key is activated', () => {
+    const name = /^name: (\w+)/m.exec(tpm('readpublic', '-c', 'ak.ctx').toString())?.[1] ?? '';
+    tpm('makecredential', '-e', 'ek.pub', '-s', 'secret', '-n', name, '-o', 'cred');
+    tpm('startauthsession', '--policy-session', '-S', 'session.ctx');
+    tpm('policysecret', '-S', 'session.ctx', '-c', 'e');
+    tpm(
+      'activatecredential',
+      '-c',
+      'ak.ctx',
+      '-C',
+      'ek.ctx',
+      '-i',
+      'cred',
+      '-o',
+      'cred.out',
+      '-P',
+      'session:session.ctx',
+    );
+    tpm('flushcontext', 'session.ctx');
+    expect(readFileSync(file('cred.out'))).toEqual(readFileSync(file('secret')));
+  });
+
+  test.each(['rsa', 'ecc', 'ecc384'])('%s: create, load, sign; OpenSSL verifies', (alg) => {
+    tpm('createprimary', '-C', 'o', '-c', 'prim.ctx');
+    tpm('create', '-C', 'prim.ctx', '-G', alg, '-u', 'k.pub', '-r', 'k.priv');
+    tpm('load', '-C', 'prim.ctx', '-u', 'k.pub', '-r', 'k.priv', '-c', 'k.ctx');
+    tpm('readpublic', '-c', 'k.ctx', '-f', 'pem', '-o', 'k.pem');
+    tpm('sign', '-c', 'k.ctx', '-g', 'sha256', '-f', 'plain', '-o', 'sig', 'secret');
+    const said = execFileSync(
+      'openssl',
+      ['dgst', '-sha256', '-verify', 'k.pem', '-signature', 'sig', 'secret'],
+      {
+        cwd: directory,
+      },
+    );
+    expect(said.toString()).toContain('Verified OK');
+  });
+
+  test('sealing to a PCR: unseals, and no longer after an extend', () => {
+    tpm('createprimary', '-C', 'o', '-c', 'prim.ctx');
+    tpm('createpolicy', '--policy-pcr', '-l', 'sha256:23', '-L', 'pcr.policy');
+    tpm('create', '-C', 'prim.ctx', '-u', 's.pub', '-r', 's.priv', '-L', 'pcr.policy', '-i', 'secret');
+    tpm('load', '-C', 'prim.ctx', '-u', 's.pub', '-r', 's.priv', '-c', 's.ctx');
+    expect(tpm('unseal', '-c', 's.ctx', '-p', 'pcr:sha256:23')).toEqual(readFileSync(file('secret')));
+    tpm('pcrextend', `23:sha256=${'22'.repeat(32)}`);
+    expect(() => tpm('unseal', '-c', 's.ctx', '-p', 'pcr:sha256:23')).toThrow(/0x0*99d/i);
+  });
+
+  test('salted session with parameter encryption', () => {
+    tpm('createprimary', '-C', 'o', '-c', 'prim.ctx');
+    tpm('startauthsession', '--hmac-session', '-c', 'prim.ctx', '-S', 'enc.ctx');
+    tpm('sessionconfig', 'enc.ctx', '--enable-encrypt', '--enable-decrypt');
+    tpm('create', '-C', 'prim.ctx', '-u', 'e.pub', '-r', 'e.priv', '-i', 'secret', '-P', 'session:enc.ctx');
+    tpm('load', '-C', 'prim.ctx', '-u', 'e.pub', '-r', 'e.priv', '-c', 'e.ctx');
+    expect(tpm('unseal', '-c', 'e.ctx', '-p', 'session:enc.ctx')).toEqual(readFileSync(file('secret')));
+    tpm('flushcontext', 'enc.ctx');
+  });
+
+  test('NV: define, write, read, undefine; a counter counts', () => {
+    tpm('nvdefine', '0x1500016', '-C', 'o', '-s', '24', '-a', 'ownerread|ownerwrite');
+    tpm('nvwrite', '-C', 'o', '-i', 'secret', '0x1500016');
+    expect(tpm('nvread', '-C', 'o', '-s', '24', '0x1500016')).toEqual(readFileSync(file('secret')));
+    expect(tpm('nvreadpublic').toString()).toContain('0x1500016');
+    tpm('nvundefine', '-C', 'o', '0x1500016');
+    tpm('nvdefine', '0x1500017', '-C', 'o', '-a', 'ownerread|ownerwrite|nt=counter');
+    tpm('nvincrement', '-C', 'o', '0x1500017');
+    tpm('nvincrement', '-C', 'o', '0x1500017');
+    expect(tpm('nvread', '-C', 'o', '0x1500017').readBigUInt64BE()).toBe(2n);
+  });
+
+  test('wrong authorization locks out, the reset frees', () => {
+    tpm('createprimary', '-C', 'o', '-c', 'prim.ctx');
+    tpm('create', '-C', 'prim.ctx', '-G', 'ecc', '-u', 'd.pub', '-r', 'd.priv', '-p', 'right');
+    tpm('load', '-C', 'prim.ctx', '-u', 'd.pub', '-r', 'd.priv', '-c', 'd.ctx');
+    const signWith = (password: string): Buffer =>
+      tpm('sign', '-c', 'd.ctx', '-p', password, '-g', 'sha256', '-o', 'sig', 'secret');
+    for (let i = 0; i < 3; i++) expect(() => signWith('wrong')).toThrow(/0x0*98e/i);
+    expect(() => signWith('right')).toThrow(/0x0*921/i);
+    tpm('dictionarylockout', '-c');
+    signWith('right');
+  });
+});
+
+describe.skipIf(missing)('tpm2-tools over mssim framing', () => {
+  test('start-up, random numbers, PCR', async () => {
+    await serve(port + 2, 'mssim');
+    const tpm = runner(`mssim:host=127.0.0.1,port=${port + 2}`);
+    tpm('startup', '-c');
+    expect(tpm('getrandom', '--hex', '4').toString()).toMatch(/^[0-9a-f]{8}$/);
+    expect(tpm('pcrread', 'sha1:17').toString().toLowerCase()).toContain(`0x${'ff'.repeat(20)}`);
+  });
+});
+
+describe.skipIf(missing)('tpm2-tools over a pipe', () => {
+  const state = file('pipe.json');
+  const command = `${process.execPath} --import tsx ${MAIN} tpm pipe --seed interop --state ${state}`;
+
+  test('state lives from tool to tool', () => {
+    const tpm = runner(`cmd:${command}`);
+    tpm('startup', '-c');
+    tpm('pcrextend', `10:sha256=${'33'.repeat(32)}`);
+    const expected = execFileSync('sha256sum', {
+      input: Buffer.from(`${'00'.repeat(32)}${'33'.repeat(32)}`, 'hex'),
+    });
+    const value = tpm('pcrread', 'sha256:10').toString().toLowerCase();
+    expect(value).toContain(`0x${expected.toString().slice(0, 64)}`);
+    expect(existsSync(state)).toBe(true);
+  });
+
+  test('a file that is no state ends with 3 and says so', () => {
+    writeFileSync(file('bad.json'), '{"format":"something else"}');
+    const args = ['--import', 'tsx', MAIN, 'tpm', 'pipe', '--state', file('bad.json')];
+    const done = spawnSync(process.execPath, args, { input: '' });
+    expect(done.status).toBe(3);
+    expect(done.stderr.toString()).toContain('bad.json');
+  });
+});
