@@ -117,3 +117,64 @@ export function sortDiagnostics(list: readonly Diagnostic[]): readonly Diagnosti
     (a, b) => a.line - b.line || a.column - b.column || rank[a.severity] - rank[b.severity],
   );
 }
+
+/** How parts of a rendered diagnostic are marked; the identity leaves plain text. */
+export interface DiagnosticPaint {
+  severity(severity: Severity, text: string): string;
+  quiet(text: string): string;
+  edge(text: string): string;
+  mark(text: string): string;
+}
+
+const same = (text: string): string => text;
+export const PLAIN_PAINT: DiagnosticPaint = {
+  severity: (_, text) => text,
+  quiet: same,
+  edge: same,
+  mark: same,
+};
+
+const FRAME_WIDTH = 100;
+
+/** The part of a long line around a column, and by how much it moved. */
+function cutLine(line: string, column: number): { readonly text: string; readonly shift: number } {
+  if (line.length <= FRAME_WIDTH || column < FRAME_WIDTH - 20)
+    return { text: line.slice(0, FRAME_WIDTH), shift: 0 };
+  const shift = column - 40;
+  return { text: `...${line.slice(shift, shift + FRAME_WIDTH)}`, shift: shift - 3 };
+}
+
+function visible(text: string): string {
+  return text.replaceAll('\t', ' ').replace(/[\u0000-\u001f\u007f]/g, '\u00b7');
+}
+
+/** The line of a place with a mark under it. */
+export function codeFrame(
+  lines: LineIndex,
+  at: Pick<Diagnostic, 'line' | 'column' | 'length'>,
+  paint: DiagnosticPaint = PLAIN_PAINT,
+): string {
+  const { text, shift } = cutLine(lines.line(at.line), at.column);
+  const mark = '^'.repeat(Math.max(1, Math.min(at.length, text.length - (at.column - shift) + 1)));
+  const edge = paint.edge(`${' '.repeat(String(at.line).length)} |`);
+  const under = `${edge} ${' '.repeat(Math.max(0, at.column - shift - 1))}${paint.mark(mark)}`;
+  return [edge, `${paint.edge(`${at.line} |`)} ${visible(text)}`, under].join('\n');
+}
+
+/** Severity, message, place, the line with a mark under it, and what to do about it. */
+export function renderDiagnostic(
+  file: string,
+  text: string | LineIndex,
+  d: Diagnostic,
+  paint: DiagnosticPaint = PLAIN_PAINT,
+): string {
+  const lines = typeof text === 'string' ? new LineIndex(text) : text;
+  const gutter = ' '.repeat(String(d.line).length);
+  const out = [
+    `${paint.severity(d.severity, d.severity)}${paint.quiet(` [${d.code}]`)}: ${d.message}`,
+    `${gutter}${paint.edge('-->')} ${file}:${d.line}:${d.column}`,
+  ];
+  if (d.line <= lines.lineCount && lines.text !== '') out.push(codeFrame(lines, d, paint));
+  if (d.help !== null) out.push(`${gutter} ${paint.edge('=')} help: ${d.help}`);
+  return out.join('\n');
+}

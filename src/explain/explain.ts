@@ -203,9 +203,8 @@ export function explainStep(step: ExplainedStep, context: ExplainContext): Expla
   const sentences = [...new Set(reasons.map(reasonSentence).filter((s) => s !== undefined))];
   const failed = step.err !== 'OK';
   const note = step.note === '' ? '' : `, ${step.note}`;
-  const headline = failed
-    ? `${step.title}: denied, ${errnoText(step.err)}${note}`
-    : `${step.title}: allowed${note}`;
+  const refused = step.refused ? 'refused by the TPM' : 'allowed';
+  const headline = `${step.title}: ${failed ? `denied, ${errnoText(step.err)}` : refused}${note}`;
   const causes =
     sentences.length > 0 ? sentences : failed ? ['no part of the machine says why'] : successCauses(accesses);
   const matching = accesses.flatMap((a) =>
