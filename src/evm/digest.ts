@@ -11,20 +11,29 @@ import { EVM_XATTR_HMAC, EVM_XATTR_PORTABLE_DIGSIG, XATTR_NAME_IMA } from '../in
 import type { Inode, Superblock } from '../vfs/types.ts';
 import type { EvmXattr } from './state.ts';
 
+/** What EVM takes of an inode. */
+export type EvmInode = Pick<Inode, 'ino' | 'generation' | 'uid' | 'gid' | 'mode'>;
+
+/** The machine's word size, and whether the uuid counts (CONFIG_EVM_ATTR_FSUUID). */
+export interface MiscForm {
+  readonly wordBits: 32 | 64;
+  readonly fsuuid: boolean;
+}
+
 /**
  * struct h_misc in native layout: ino, generation, uid, gid, mode and padding; 24 bytes on 64-bit, 20 on 32-bit machines.
  * Then the file system's uuid for HMACs and plain signatures. Portable ones have neither inode nor uuid.
  * @kernel security/integrity/evm/evm_crypto.c hmac_add_misc()
  */
-export function miscBytes(profile: KernelProfile, inode: Inode, sb: Superblock, type: number): Uint8Array {
+export function miscBytes(form: MiscForm, inode: EvmInode, uuid: Uint8Array, type: number): Uint8Array {
   const portable = type === EVM_XATTR_PORTABLE_DIGSIG;
   const ino = portable ? 0 : inode.ino;
   const w = new Writer('le');
-  if (profile.wordBits === 64) w.u64(BigInt(ino));
+  if (form.wordBits === 64) w.u64(BigInt(ino));
   else w.u32(ino);
   w.u32(portable ? 0 : inode.generation);
   w.u32(inode.uid).u32(inode.gid).u16(inode.mode).u16(0);
-  if (enabled(profile, 'CONFIG_EVM_ATTR_FSUUID') && !portable) w.bytes(sb.uuid);
+  if (form.fsuuid && !portable) w.bytes(uuid);
   return w.finish();
 }
 
@@ -72,7 +81,9 @@ export function calcHmacOrHash(request: DigestRequest): Result<Uint8Array> {
     if (name === XATTR_NAME_IMA) imaPresent = true;
     parts.push(value);
   }
-  const digest = keyed(request, concat(...parts, miscBytes(request.profile, request.inode, sb, type)));
+  const { profile } = request;
+  const form = { wordBits: profile.wordBits, fsuuid: enabled(profile, 'CONFIG_EVM_ATTR_FSUUID') };
+  const digest = keyed(request, concat(...parts, miscBytes(form, request.inode, sb.uuid, type)));
   if (!digest.ok) return digest;
   const missing: Errno | null = portable && !imaPresent ? 'EPERM' : parts.length === 0 ? 'ENODATA' : null;
   return missing === null ? digest : fail(missing);
