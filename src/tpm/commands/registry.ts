@@ -104,6 +104,7 @@ import { sign, verifySignature } from './signing.ts';
 import { shutdown, startup } from './startup.ts';
 import { encryptDecrypt1, encryptDecrypt2, hash, mac } from './symmetric.ts';
 import { getTestResult, incrementalSelfTest, selfTest } from './testing.ts';
+import { certifyX509 } from './x509.ts';
 
 const ALL: readonly Command[] = [
   startup,
@@ -176,6 +177,7 @@ const ALL: readonly Command[] = [
   getSessionAuditDigest,
   getCommandAuditDigest,
   getTime,
+  certifyX509,
   verifySignature,
   sign,
   setCommandCodeAuditStatus((code) => COMMANDS.get(code)),
