@@ -41,6 +41,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./export.ts')).exportCommand(),
   },
   {
+    name: 'sign',
+    summary: 'label and sign files, metadata and policies as evmctl, sign-file and openssl do',
+    load: async () => (await import('./sign.ts')).signCommand(),
+  },
+  {
     name: 'tpm',
     summary: 'the software TPM for other programs: serve (TCP) and pipe (stdin and stdout)',
     load: async () => (await import('./tpm.ts')).tpmCommand(),
