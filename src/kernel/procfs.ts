@@ -9,6 +9,7 @@ import type { PopulateNode, PseudoNode } from '../vfs/api.ts';
 import { S_IFDIR, S_IFREG } from '../vfs/constants.ts';
 import type { Mount, VfsTask } from '../vfs/types.ts';
 import type { Kernel } from './kernel.ts';
+import { userNamespacePseudo } from './user-namespace.ts';
 
 /** A node of a pseudo file system: where it is, and how it behaves (`pseudo` is its key in the registry). */
 export type TreeNode = PopulateNode & { readonly path: string };
@@ -54,6 +55,10 @@ export function procTree(): TreeNode[] {
     node('keys', 0o444, 'proc/keys'),
     dir('self'),
     node('self/comm', 0o644, 'proc/self/comm'),
+    // In the kernel these belong to the task's own user; here everybody may open them and finds his own.
+    node('self/uid_map', 0o666, 'proc/self/uid_map'),
+    node('self/gid_map', 0o666, 'proc/self/gid_map'),
+    node('self/setgroups', 0o666, 'proc/self/setgroups'),
     node('self/cmdline', 0o444, 'proc/self/cmdline'),
     node('self/status', 0o444, 'proc/self/status'),
     node('self/mounts', 0o444, 'proc/mounts'),
@@ -174,6 +179,7 @@ export function procPseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
     'proc/osrelease': textNode(() => `${release}\n`),
     'proc/ostype': textNode(() => 'Linux\n'),
     'proc/drop_caches': dropCaches(k),
+    ...userNamespacePseudo(k),
   };
   for (const entry of SYSCTLS) out[`proc/sys/${entry.name}`] = sysctlNode(k, entry);
   return out;

@@ -56,6 +56,14 @@ export const KERNEL_REASON = defineReasons({
     text: 'set-id bits are ignored on this mount or in this user namespace',
     source: 'fs/exec.c bprm_fill_uid()',
   },
+  'kernel.userns_unmapped': {
+    text: 'the user namespace has no mapping for the id',
+    source: 'kernel/user_namespace.c create_user_ns()',
+  },
+  'kernel.userns_map_refused': {
+    text: 'the task may not map these ids of the parent user namespace',
+    source: 'kernel/user_namespace.c new_idmap_permitted()',
+  },
   'kernel.module_not_elf': {
     text: 'the image is no module of this machine',
     source: 'kernel/module/main.c elf_validity_cache_copy()',
@@ -95,6 +103,18 @@ export const KERNEL_REASON = defineReasons({
   'kernel.dm_refused': {
     text: 'the device-mapper table is not valid',
     source: 'drivers/md/dm-table.c dm_table_add_target()',
+  },
+  'kernel.id_unmapped': {
+    text: 'the id has no meaning in the user namespace of the task',
+    source: 'kernel/user_namespace.c make_kuid()',
+  },
+  'kernel.map_refused': {
+    text: 'the map is written already, or it gives away more than the writer has',
+    source: 'kernel/user_namespace.c new_idmap_permitted()',
+  },
+  'kernel.map_malformed': {
+    text: 'the text is no list of first, lower and count',
+    source: 'kernel/user_namespace.c map_write()',
   },
   'kernel.kexec_none': { text: 'no kernel is loaded', source: 'kernel/kexec_core.c kernel_kexec()' },
 });

@@ -25,6 +25,7 @@ import { bootTask } from './boot-task.ts';
 import type { LateChip } from './chip.ts';
 import { Kernel, type KernelListeners } from './kernel.ts';
 import { securityfsNodes } from './securityfs.ts';
+import { fromKid, makeKid } from './user-namespace.ts';
 
 /** Every cursor, by the name of its part of the state. */
 export interface Cursors {
@@ -77,6 +78,7 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
       mountInUse: (mount) =>
         r.kernel.state.tasks.some((t) => t.cwd.mount === mount || t.root.mount === mount),
       verityRequireSignatures: () => r.kernel.state.sysctl.get('fs/verity/require_signatures') === '1',
+      idMapped: (ns, kind, id) => fromKid(r.kernel, ns, kind, id) !== null,
       veritySignature: (formatted, signature): Err => {
         // Nobody put a key there: the signature is not even parsed.
         if (r.keys.named('.fs-verity')?.links?.length === 0) return 'ENOKEY';
@@ -135,6 +137,7 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
         moduleSigEnforced: () => r.kernel.state.sysctl.get('module.sig_enforce') === 'Y',
       },
       printk: (line) => r.kernel.printk(line),
+      mapId: (ns, kind, id) => makeKid(r.kernel, ns, kind, id),
     }),
   ipe: (state, r) =>
     new Ipe(state, {

@@ -10,6 +10,7 @@ import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs
 import type { MachineConfig, Pid } from './api.ts';
 import type { VerityTable } from './dm-verity.ts';
 import type { BootEvent } from './eventlog.ts';
+import type { UserNs } from './userns.ts';
 
 /** One entry of a descriptor table. */
 export interface FileDescriptor {
@@ -116,6 +117,27 @@ export interface HashTree {
   readonly salt: Uint8Array;
 }
 
+/** A run of ids: the namespace's own names from `first` on stand for the kernel ids from `lower` on. */
+export interface IdExtent {
+  readonly first: number;
+  readonly lower: number;
+  readonly count: number;
+}
+
+export interface UserNamespace {
+  readonly id: number;
+  /** 0 is the initial one. */
+  readonly parent: number;
+  /** Kernel id of the effective user who made it. */
+  readonly owner: number;
+  readonly uidMap: readonly IdExtent[];
+  readonly gidMap: readonly IdExtent[];
+  /** setgroups(2) is allowed. */
+  readonly setgroups: boolean;
+  /** Whoever made it had CAP_SETFCAP in the parent. */
+  readonly parentCouldSetfcap: boolean;
+}
+
 /** What is built into the kernel or handed to it besides the command line. */
 export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy'>;
 
@@ -129,6 +151,10 @@ export interface KernelState {
   readonly tasks: ImmutableMap<Pid, Task>;
   readonly nextPid: number;
   readonly nextUserNs: number;
+  /** User namespaces but the initial one, which is 0. */
+  readonly userNs: ImmutableMap<number, UserNs>;
+  /** User namespaces other than the initial one. */
+  readonly userNamespaces: ImmutableMap<number, UserNamespace>;
   /** In load order. */
   readonly modules: readonly LoadedModule[];
   readonly kexec: KexecImage | null;
@@ -186,6 +212,8 @@ export function newKernel(cmdline: string, image: KernelImage = {}): KernelState
     tasks: ImmutableMap(),
     nextPid: FIRST_USER_PID,
     nextUserNs: 1,
+    userNs: ImmutableMap(),
+    userNamespaces: ImmutableMap(),
     modules: [],
     kexec: null,
     dm: [],

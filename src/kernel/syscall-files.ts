@@ -10,7 +10,7 @@ import type { FileId, PathRef } from '../vfs/types.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Task } from './state.ts';
 import { SyscallBase } from './syscall-base.ts';
-import { enterUserNs } from './task.ts';
+import { chownIds, createUserNs, mungedStat } from './userns.ts';
 
 export const CLONE_NEWNS = 0x00020000;
 export const CLONE_NEWUSER = 0x10000000;
@@ -102,18 +102,25 @@ export class FileCalls extends SyscallBase {
   }
 
   stat(path: string): Result<Stat> {
-    return this.result('stat', { path }, (task) => this.k.env.vfs.stat(task, path, true));
+    return this.result('stat', { path }, (task) => this.#statOf(task, this.k.env.vfs.stat(task, path, true)));
   }
 
   lstat(path: string): Result<Stat> {
-    return this.result('lstat', { path }, (task) => this.k.env.vfs.stat(task, path, false));
+    return this.result('lstat', { path }, (task) =>
+      this.#statOf(task, this.k.env.vfs.stat(task, path, false)),
+    );
   }
 
   fstat(fd: number): Result<Stat> {
     return this.result('fstat', { fd }, (task) => {
       const entry = task.fds.get(fd);
-      return entry === undefined ? fail(this.badFd()) : ok(this.k.env.vfs.fstat(entry.file));
+      const got = entry === undefined ? fail(this.badFd()) : ok(this.k.env.vfs.fstat(entry.file));
+      return this.#statOf(task, got);
     });
+  }
+
+  #statOf(task: Task, got: Result<Stat>): Result<Stat> {
+    return got.ok ? ok(mungedStat(this.k, task, got.value)) : got;
   }
 
   readdir(path: string): Result<readonly { readonly name: string; readonly mode: number }[]> {
@@ -129,11 +136,20 @@ export class FileCalls extends SyscallBase {
   }
 
   chown(path: string, uid: number, gid: number): Err {
-    return this.err('chown', { path, uid, gid }, (task) => this.k.env.vfs.chown(task, path, uid, gid));
+    return this.err('chown', { path, uid, gid }, (task) => this.#chown(task, path, uid, gid));
   }
 
   fchown(fd: number, uid: number, gid: number): Err {
-    return this.fdErr('fchown', fd, { uid, gid }, (task, file) => this.k.env.vfs.chown(task, file, uid, gid));
+    return this.fdErr('fchown', fd, { uid, gid }, (task, file) => this.#chown(task, file, uid, gid));
+  }
+
+  /** A path is walked before its ids are looked at. */
+  #chown(task: Task, target: string | FileId, uid: number, gid: number): Err {
+    const { vfs } = this.k.env;
+    const ids = chownIds(this.k, task, uid, gid);
+    if (ids.ok) return vfs.chown(task, target, ids.value.uid, ids.value.gid);
+    const found = typeof target === 'string' ? vfs.lookup(task, target) : ok(target);
+    return found.ok ? ids.errno : found.errno;
   }
 
   utimes(path: string, seconds: number | null): Err {
@@ -252,12 +268,14 @@ export class FileCalls extends SyscallBase {
     return this.err('unshare', { flags }, (task) => {
       if ((flags & ~(CLONE_NEWNS | CLONE_NEWUSER)) !== 0) return 'EINVAL';
       const { vfs } = this.k.env;
-      const withUser = (flags & CLONE_NEWUSER) !== 0;
-      if (withUser && vfs.dPath(task.root) !== '/') return 'EPERM';
-      if (!withUser && flags !== 0 && (task.cred.caps & (1n << BigInt(CAP_SYS_ADMIN))) === 0n) {
+      let now = task;
+      if ((flags & CLONE_NEWUSER) !== 0) {
+        const made = createUserNs(this.k, task);
+        if (!made.ok) return made.errno;
+        now = made.value;
+      } else if (flags !== 0 && (task.cred.caps & (1n << BigInt(CAP_SYS_ADMIN))) === 0n) {
         return this.k.refuse('EPERM', KERNEL_REASON['kernel.not_capable'], { capability: 'CAP_SYS_ADMIN' });
       }
-      const now = withUser ? enterUserNs(this.k, task) : task;
       if ((flags & CLONE_NEWNS) === 0) return 0;
       const moved = vfs.cloneNs(now);
       this.k.patch(now, { ns: moved.ns, root: moved.root, cwd: moved.cwd });

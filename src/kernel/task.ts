@@ -3,7 +3,6 @@
 // (a copied mapping would only be dropped again). Threads, process groups, signals and wait statuses of
 // others are left out.
 
-import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred } from '../vfs/types.ts';
 import type { Pid, SpawnOptions } from './api.ts';
 import type { Kernel } from './kernel.ts';
@@ -83,16 +82,6 @@ export function exitTask(k: Kernel, pid: Pid): void {
   for (const t of orphans) tasks = tasks.set(t.pid, { ...t, ppid: 1 });
   k.state = { ...k.state, tasks };
   k.env.trace.emit('kernel.exit', { pid });
-}
-
-/**
- * A task in a new user namespace: all capabilities there, none outside.
- * @kernel kernel/user_namespace.c create_user_ns()
- */
-export function enterUserNs(k: Kernel, task: Task): Task {
-  const userNs = k.state.nextUserNs;
-  k.state = { ...k.state, nextUserNs: userNs + 1 };
-  return k.patch(task, { cred: { ...task.cred, userNs, caps: CAP_FULL_SET } });
 }
 
 /** capable(): the capability in the initial user namespace. */

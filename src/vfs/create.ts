@@ -40,6 +40,11 @@ export function makeNode(core: Core, task: VfsTask, dir: Dentry, name: string, b
  */
 export function mayCreate(core: Core, task: VfsTask, dir: Inode): Err {
   if ((dir.flags & S_DEAD) !== 0) return core.refuse('ENOENT', 'vfs.no_entry');
+  const { userNs } = core.superblock(dir.sb);
+  const known = (kind: 'uid' | 'gid', id: number): boolean =>
+    userNs === 0 || (core.env.idMapped?.(userNs, kind, id) ?? true);
+  if (!known('uid', task.cred.fsuid) || !known('gid', task.cred.fsgid))
+    return core.refuse('EOVERFLOW', 'vfs.id_unmapped');
   return inodePermission(core, task, dir, MAY_WRITE | MAY_EXEC);
 }
 

@@ -132,6 +132,7 @@ function addMount(
     noexec: flags.noexec,
     nosuid: flags.nosuid,
     nodev: flags.nodev,
+    locked: false,
   };
   core.setMount(mount);
   if (on !== null) cover(core, on, id);
@@ -414,6 +415,7 @@ export function umount(core: Core, task: VfsTask, path: string, detach: boolean)
     return 0;
   }
   if (m.parent === null) return core.refuse('EINVAL', 'vfs.bad_argument');
+  if (m.locked) return core.refuse('EINVAL', 'vfs.locked_mount');
   const below = childrenOf(core, m.id);
   if (!detach && (below.length > 0 || inUse(core, task, m.id))) return core.refuse('EBUSY', 'vfs.busy');
   for (const x of [...below].reverse()) removeMount(core, x);
@@ -524,6 +526,12 @@ export function cloneNs(core: Core, task: VfsTask): { ns: NsId; root: PathRef; c
     }
     assert(waiting.size < before, 'mount without a way to its root');
   }
+  // @kernel fs/namespace.c lock_mnt_tree()
+  if (core.state.namespaces.get(task.ns) !== task.cred.userNs)
+    for (const id of copies.values()) {
+      const m = core.mountOf(id);
+      if (m.parent !== null) core.setMount({ ...m, locked: true });
+    }
   const moved = (p: PathRef): PathRef => ({ mount: copies.get(p.mount) ?? p.mount, dentry: p.dentry });
   return { ns, root: moved(task.root), cwd: moved(task.cwd) };
 }

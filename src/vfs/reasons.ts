@@ -85,6 +85,14 @@ export const VFS_REASONS = defineReasons({
     text: 'fs-verity keeps the file from changing',
     source: 'fs/verity/open.c fsverity_file_open()',
   },
+  'vfs.locked_mount': {
+    text: 'the mount was there when the less privileged namespace was made',
+    source: 'fs/namespace.c can_umount()',
+  },
+  'vfs.id_unmapped': {
+    text: 'the file system belongs to a user namespace that has no name for the owner or the group',
+    source: 'include/linux/fs.h fsuidgid_has_mapping()',
+  },
   'vfs.pipe': { text: 'the other end of the pipe is not open', source: 'fs/pipe.c fifo_open()' },
   'vfs.verity_no_ioctl': {
     text: 'the file system has no fs-verity',

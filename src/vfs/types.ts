@@ -131,6 +131,8 @@ export interface Mount {
   readonly noexec: boolean;
   readonly nosuid: boolean;
   readonly nodev: boolean;
+  /** MNT_LOCKED: came with a less privileged namespace, which may not take it away. */
+  readonly locked: boolean;
 }
 
 export interface Dentry {
