@@ -3,6 +3,7 @@
 // rule's flags stay with the inode.
 
 import { type Err, negative } from '../base/errno.ts';
+import type { EventData } from '../base/trace.ts';
 import { AUDIT_INTEGRITY_DATA } from '../integrity/audit.ts';
 import { hashAlgo } from '../integrity/hash-info.ts';
 import { EVM_IMA_XATTR_DIGSIG } from '../integrity/xattr.ts';
@@ -308,16 +309,8 @@ class Access {
     return 0;
   }
 
-  data(): {
-    func: string;
-    mask: number;
-    inode: number;
-    uid: number;
-    euid: number;
-    action: number;
-    rules: readonly number[];
-    before: number;
-  } {
+  /** One literal of a fixed shape: copying and extending it would cost more than the whole cached path. */
+  event(before: number, err: Err): EventData {
     const { func, mask, cred } = this.request;
     return {
       func: C.FUNC_TOKENS[func] as string,
@@ -327,17 +320,21 @@ class Access {
       euid: cred.euid,
       action: this.decision.action >>> 0,
       rules: this.decision.matched,
-      before: this.known?.flags ?? 0,
+      before,
+      todo: this.action,
+      after: this.iint.flags,
+      rc: this.rc,
+      errno: err,
     };
   }
 
   run(violationCheck: boolean): Err {
     const { trace } = this.ima.env;
-    const seen = this.data();
+    const before = this.known?.flags ?? 0;
     if (violationCheck) this.checkViolations();
     if (this.decision.action === 0) {
       this.save();
-      trace.emit('ima.check', seen, R['ima.violation_only']);
+      trace.emit('ima.check', this.event(before, 0), R['ima.violation_only']);
       return 0;
     }
     this.consumeChanges();
@@ -347,21 +344,24 @@ class Access {
       this.checkSignedWriter();
       const err = this.finish();
       this.save();
-      trace.emit('ima.check', { ...seen, after: this.iint.flags, rc: this.rc, errno: err }, this.reason);
+      trace.emit('ima.check', this.event(before, err), this.reason);
       return err;
     }
-    const cause = trace.open(
-      'ima.check',
-      { ...seen, todo: this.action, path: this.pathname },
-      R['ima.evaluated'],
-    );
+    const cause = trace.open('ima.check', this.event(before, 0), R['ima.evaluated']);
     this.evaluate();
     this.checkSignedWriter();
     const err = this.finish();
     this.save();
     let reason = this.reason;
     if (err === 0 && this.rc !== 0 && this.mustAppraise) reason = R['ima.allowed_not_enforced'];
-    const end = { inode: this.key, after: this.iint.flags, rc: this.rc, errno: err, why: this.reason };
+    const end = {
+      inode: this.key,
+      path: this.pathname,
+      after: this.iint.flags,
+      rc: this.rc,
+      errno: err,
+      why: this.reason,
+    };
     trace.emit('ima.verdict', end, reason);
     trace.close(cause);
     return err;

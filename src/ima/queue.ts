@@ -64,11 +64,10 @@ export function addTemplateEntry(
   ctx: StoreContext,
 ): Err {
   const key = htableKey(ima, entry);
-  const record = { type: AUDIT_INTEGRITY_PCR, op: 'add_template_measure', name: ctx.name, inode: ctx.inode };
   const shown = templateShownName(entry.template);
   if (!violation && key !== null && ima.state.htable.has(key)) {
     ima.env.trace.emit('ima.store', { pcr: entry.pcr, template: shown, key }, R['ima.duplicate']);
-    auditMessage(ima, ctx.task, { ...record, cause: 'hash_exists', failed: true, info: true });
+    auditStore(ima, ctx, 'hash_exists', true, true);
     return 'EEXIST';
   }
   const index = ima.state.list.length;
@@ -83,8 +82,20 @@ export function addTemplateEntry(
   if (rc !== 0) ima.env.trace.emit('ima.tpm_error', { pcr: entry.pcr, rc }, R['ima.tpm_error']);
   ima.env.trace.close(event);
   const cause = rc === 0 ? 'hash_added' : `TPM_error(${rc})`.slice(0, 31);
-  auditMessage(ima, ctx.task, { ...record, cause, failed: false, info: rc === 0 });
+  auditStore(ima, ctx, cause, false, rc === 0);
   return 0;
+}
+
+function auditStore(ima: ImaCursor, ctx: StoreContext, cause: string, failed: boolean, info: boolean): void {
+  auditMessage(ima, ctx.task, {
+    type: AUDIT_INTEGRITY_PCR,
+    op: 'add_template_measure',
+    cause,
+    name: ctx.name,
+    inode: ctx.inode,
+    failed,
+    info,
+  });
 }
 
 /**
