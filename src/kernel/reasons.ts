@@ -56,14 +56,6 @@ export const KERNEL_REASON = defineReasons({
     text: 'set-id bits are ignored on this mount or in this user namespace',
     source: 'fs/exec.c bprm_fill_uid()',
   },
-  'kernel.userns_unmapped': {
-    text: 'the user namespace has no mapping for the id',
-    source: 'kernel/user_namespace.c create_user_ns()',
-  },
-  'kernel.userns_map_refused': {
-    text: 'the task may not map these ids of the parent user namespace',
-    source: 'kernel/user_namespace.c new_idmap_permitted()',
-  },
   'kernel.module_not_elf': {
     text: 'the image is no module of this machine',
     source: 'kernel/module/main.c elf_validity_cache_copy()',

@@ -40,6 +40,7 @@ export interface Cursors {
   evm: Evm;
   ima: Ima;
   ipe: Ipe;
+  smack: Smack;
   kernel: Kernel;
 }
 

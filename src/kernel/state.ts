@@ -10,7 +10,6 @@ import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs
 import type { MachineConfig, Pid } from './api.ts';
 import type { VerityTable } from './dm-verity.ts';
 import type { BootEvent } from './eventlog.ts';
-import type { UserNs } from './userns.ts';
 
 /** One entry of a descriptor table. */
 export interface FileDescriptor {
@@ -151,8 +150,6 @@ export interface KernelState {
   readonly tasks: ImmutableMap<Pid, Task>;
   readonly nextPid: number;
   readonly nextUserNs: number;
-  /** User namespaces but the initial one, which is 0. */
-  readonly userNs: ImmutableMap<number, UserNs>;
   /** User namespaces other than the initial one. */
   readonly userNamespaces: ImmutableMap<number, UserNamespace>;
   /** In load order. */
@@ -212,7 +209,6 @@ export function newKernel(cmdline: string, image: KernelImage = {}): KernelState
     tasks: ImmutableMap(),
     nextPid: FIRST_USER_PID,
     nextUserNs: 1,
-    userNs: ImmutableMap(),
     userNamespaces: ImmutableMap(),
     modules: [],
     kexec: null,

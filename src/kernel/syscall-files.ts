@@ -10,7 +10,8 @@ import type { FileId, PathRef } from '../vfs/types.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Task } from './state.ts';
 import { SyscallBase } from './syscall-base.ts';
-import { chownIds, createUserNs, mungedStat } from './userns.ts';
+import { enterUserNs } from './task.ts';
+import { chownIds, mungedStat } from './user-namespace.ts';
 
 export const CLONE_NEWNS = 0x00020000;
 export const CLONE_NEWUSER = 0x10000000;
@@ -270,7 +271,7 @@ export class FileCalls extends SyscallBase {
       const { vfs } = this.k.env;
       let now = task;
       if ((flags & CLONE_NEWUSER) !== 0) {
-        const made = createUserNs(this.k, task);
+        const made = enterUserNs(this.k, task);
         if (!made.ok) return made.errno;
         now = made.value;
       } else if (flags !== 0 && (task.cred.caps & (1n << BigInt(CAP_SYS_ADMIN))) === 0n) {

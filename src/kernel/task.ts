@@ -3,10 +3,14 @@
 // (a copied mapping would only be dropped again). Threads, process groups, signals and wait statuses of
 // others are left out.
 
+import { fail, ok, type Result } from '../base/errno.ts';
+import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred } from '../vfs/types.ts';
 import type { Pid, SpawnOptions } from './api.ts';
 import type { Kernel } from './kernel.ts';
+import { KERNEL_REASON } from './reasons.ts';
 import type { Task } from './state.ts';
+import { createUserNs, fromKid, type IdKind } from './user-namespace.ts';
 
 /**
  * setresgid(gid, gid, gid) and setresuid(uid, euid, euid) by a root task, as a privileged daemon starts a
@@ -82,6 +86,22 @@ export function exitTask(k: Kernel, pid: Pid): void {
   for (const t of orphans) tasks = tasks.set(t.pid, { ...t, ppid: 1 });
   k.state = { ...k.state, tasks };
   k.env.trace.emit('kernel.exit', { pid });
+}
+
+/**
+ * A task in a new user namespace: all capabilities there, none outside. A chrooted task, and one whose ids
+ * its own namespace does not name, cannot make one.
+ * @kernel kernel/user_namespace.c create_user_ns()
+ */
+export function enterUserNs(k: Kernel, task: Task): Result<Task> {
+  const { cred } = task;
+  if (k.env.vfs.dPath(task.root) !== '/') return fail('EPERM');
+  const named = (kind: IdKind, id: number): boolean => fromKid(k, cred.userNs, kind, id) !== null;
+  if (!named('uid', cred.euid) || !named('gid', cred.egid)) {
+    return fail(k.refuse('EPERM', KERNEL_REASON['kernel.id_unmapped']));
+  }
+  const userNs = createUserNs(k, cred);
+  return ok(k.patch(task, { cred: { ...cred, userNs, caps: CAP_FULL_SET } }));
 }
 
 /** capable(): the capability in the initial user namespace. */
