@@ -14,7 +14,6 @@ import type { StepReport } from '../scenario/result.ts';
 import { ScenarioRun } from '../scenario/runner.ts';
 import { timelineRow } from '../scenario/timeline.ts';
 import { boot, play, requireScenario } from './play.ts';
-import { scenarioFileOptions } from './scenario-file.ts';
 import {
   type ColorChoice,
   type Colors,
@@ -70,8 +69,7 @@ function noteOf(report: StepReport): string {
 /** Runs up to a step (its number or id) and explains it. */
 export function explainScenarioStep(scenario: Scenario, word: string): Explanation {
   const step = findStep(scenario, word);
-  const { readFile } = scenarioFileOptions(scenario.file);
-  const run = new ScenarioRun(scenario, boot, readFile === undefined ? {} : { readFile });
+  const run = new ScenarioRun(scenario, boot);
   while (run.steps.length < step.number - 1) run.step();
   const before = run.machine.fork();
   const report = run.step();

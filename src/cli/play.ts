@@ -11,7 +11,7 @@ import type { RunReport } from '../scenario/result.ts';
 import { type Boot, type RunOptions, runScenario } from '../scenario/runner.ts';
 import type { RunMemory } from '../scenario/steps/types.ts';
 import { renderDiagnostics } from './frame.ts';
-import { loadScenarioFile, scenarioFileOptions } from './scenario-file.ts';
+import { loadScenarioFile } from './scenario-file.ts';
 import { type Colors, CommandError, EXIT, say } from './terminal.ts';
 
 export const boot: Boot<Machine> = (config) => Machine.boot(config);
@@ -24,9 +24,7 @@ export interface Played {
 }
 
 export function play(scenario: Scenario, options: RunOptions = {}): Played {
-  const { readFile } = scenarioFileOptions(scenario.file);
-  const own = readFile === undefined ? options : { readFile, ...options };
-  const { report, machine, run } = runScenario(scenario, boot, own);
+  const { report, machine, run } = runScenario(scenario, boot, options);
   return { report, machine, memory: run.memory, events: toArray(machine.trace.state.events) };
 }
 

@@ -8,23 +8,41 @@ import { pemDecode } from '../crypto/pem.ts';
 import type { DiskSpec, FileSpec, FirmwareSpec, MachineConfig } from '../kernel/api.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { Content, Xattr } from '../vfs/types.ts';
-import { looseHex, type ReadFile, resolveContent } from './data.ts';
+import { type DataContext, keyOf, looseHex, type ReadFile, resolveContent } from './data.ts';
+import { type EvmFile, evmHmac, evmPortable } from './evm-values.ts';
+import { makeKeys } from './keys.ts';
 import type { DiskForm, FileForm, MachineForm } from './schema.ts';
-import type { DataForm } from './schema-data.ts';
+import type { DataForm, EvmForm, KeyForm } from './schema-data.ts';
 import type { PathStep, Source } from './source.ts';
 
 const DEFAULT_PROFILE = 'linux-6.12.107';
+const NO_UUID = new Uint8Array(16);
 /** Collects mistakes while a part of the document is turned into what the machine takes. */
 export class Builder {
   readonly diagnostics: Diagnostic[] = [];
   readonly source: Source;
-  readonly #readFile: ReadFile;
+  /** Files and keys that forms refer to; keys are set once they are made. */
+  context: DataContext;
   readonly #siblings: readonly string[];
 
   constructor(source: Source, readFile: ReadFile, siblings: readonly string[] = []) {
     this.source = source;
-    this.#readFile = readFile;
+    this.context = { readFile, keys: new Map() };
     this.#siblings = siblings;
+  }
+
+  /** Makes the keys of the scenario. */
+  keys(forms: { readonly [name: string]: KeyForm }, seed: string): void {
+    const made = makeKeys(forms, seed);
+    if (made.ok) {
+      this.context = { ...this.context, keys: made.keys };
+      return;
+    }
+    this.context = { ...this.context, keys: null };
+    for (const { key, message } of made.problems) {
+      const help = didYouMean(forms[key]?.issuer ?? '', Object.keys(forms)) ?? null;
+      this.report(['keys', key, 'issuer'], 'scenario.key', message, help);
+    }
   }
 
   report(path: readonly PathStep[], code: string, message: string, help: string | null = null): void {
@@ -36,15 +54,59 @@ export class Builder {
   }
 
   content(form: DataForm | undefined, path: readonly PathStep[], own: Content | null = null): Content {
-    const found = resolveContent(form, this.#readFile, own);
+    const found = resolveContent(form, this.context, own);
     if (found.ok) return found.value;
-    const file = form !== undefined && typeof form === 'object' && 'file' in form ? form.file : undefined;
+    const named = form as { readonly [member: string]: unknown };
+    const word = found.member === null ? '' : String(named[found.member]);
     const help =
-      file === undefined
+      found.member === null
         ? null
-        : (didYouMean(file, this.#siblings) ?? 'the path is relative to the scenario file');
-    this.report(file === undefined ? path : [...path, 'file'], 'scenario.data', found.message, help);
+        : found.member === 'file'
+          ? (didYouMean(word, this.#siblings) ?? 'the path is relative to the scenario file')
+          : this.#keyHelp(word);
+    this.report(found.member === null ? path : [...path, found.member], 'scenario.data', found.message, help);
     return { kind: 'bytes', bytes: EMPTY };
+  }
+
+  #keyHelp(word: string): string {
+    const names = [...(this.context.keys?.keys() ?? [])];
+    if (names.length === 0) return 'declare it: `keys: { NAME: {} }`';
+    return didYouMean(word, names) ?? `there are: ${names.join(', ')}`;
+  }
+
+  /** A value that a form of security.evm stands for; it needs the file's metadata. */
+  evm(form: EvmForm, file: EvmFile, path: readonly PathStep[]): Uint8Array {
+    if ('evm_hmac' in form) {
+      const made = evmHmac(looseHex(form.evm_hmac), file);
+      if (made !== null) return made;
+      this.report(
+        path,
+        'scenario.data',
+        'an HMAC needs `ino`, `generation` and a protected attribute before it',
+        'or use `evm_sig`, which does not',
+      );
+      return EMPTY;
+    }
+    const key = keyOf(form.evm_sig, this.context);
+    if (key === null) return EMPTY;
+    if (key === undefined) {
+      this.report(
+        [...path, 'evm_sig'],
+        'scenario.data',
+        `there is no key \`${form.evm_sig}\``,
+        this.#keyHelp(form.evm_sig),
+      );
+      return EMPTY;
+    }
+    const made = evmPortable(key, form.hash ?? 'sha256', file);
+    if (made !== null) return made;
+    this.report(
+      path,
+      'scenario.data',
+      'a portable signature needs security.ima on the file',
+      'write security.ima before it',
+    );
+    return EMPTY;
   }
 
   bytes(form: DataForm | undefined, path: readonly PathStep[], own: Content | null = null): Uint8Array {
@@ -55,7 +117,14 @@ export class Builder {
   }
 }
 
-function fileSpec(b: Builder, form: FileForm, path: readonly PathStep[]): FileSpec {
+/** What files of one file system share. */
+interface Place {
+  readonly profile: KernelProfile;
+  /** Of the disk; zeros where it is not given. */
+  readonly uuid: Uint8Array;
+}
+
+function fileSpec(b: Builder, form: FileForm, { profile, uuid }: Place, path: readonly PathStep[]): FileSpec {
   const kinds = ['content', 'symlink', 'directory'].filter((k) => form[k as 'content'] !== undefined);
   if (kinds.length > 1)
     b.report(path, 'scenario.file_kind', `a file is one thing: ${kinds.map((k) => `\`${k}\``).join(' or ')}`);
@@ -64,12 +133,25 @@ function fileSpec(b: Builder, form: FileForm, path: readonly PathStep[]): FileSp
   const bits = form.mode === undefined ? (directory ? 0o755 : 0o644) : Number.parseInt(form.mode, 8);
   const [uid, gid] = (form.owner ?? '0:0').split(':').map(Number);
   const content = b.content(form.content, [...path, 'content']);
-  const xattrs: Xattr[] = Object.entries(form.xattrs ?? {}).map(([name, value]) => ({
-    name,
-    value: b.bytes(value, [...path, 'xattrs', name], content),
-  }));
+  const mode = type | (form.symlink !== undefined ? 0o777 : bits);
+  const xattrs: Xattr[] = [];
+  for (const [name, value] of Object.entries(form.xattrs ?? {})) {
+    const at = [...path, 'xattrs', name];
+    const own = {
+      profile,
+      mode,
+      uid: uid ?? 0,
+      gid: gid ?? 0,
+      xattrs,
+      ino: form.ino,
+      generation: form.generation,
+      uuid,
+    };
+    const evm = typeof value === 'object' && ('evm_sig' in value || 'evm_hmac' in value);
+    xattrs.push({ name, value: evm ? b.evm(value, own, at) : b.bytes(value, at, content) });
+  }
   return {
-    mode: type | (form.symlink !== undefined ? 0o777 : bits),
+    mode,
     uid: uid ?? 0,
     gid: gid ?? 0,
     ...(type === S_IFREG ? { content } : {}),
@@ -83,20 +165,22 @@ function fileSpec(b: Builder, form: FileForm, path: readonly PathStep[]): FileSp
 function fileSpecs(
   b: Builder,
   files: { readonly [path: string]: FileForm } | undefined,
+  place: Place,
   path: readonly PathStep[],
 ): { readonly [path: string]: FileSpec } {
   return Object.fromEntries(
-    Object.entries(files ?? {}).map(([name, form]) => [name, fileSpec(b, form, [...path, name])]),
+    Object.entries(files ?? {}).map(([name, form]) => [name, fileSpec(b, form, place, [...path, name])]),
   );
 }
 
-function diskSpec(b: Builder, form: DiskForm, path: readonly PathStep[]): DiskSpec {
+function diskSpec(b: Builder, form: DiskForm, profile: KernelProfile, path: readonly PathStep[]): DiskSpec {
   const type = form.type ?? 'ext4';
+  const uuid = form.uuid === undefined ? NO_UUID : looseHex(form.uuid.replaceAll('-', ''));
   return {
     name: form.name,
     type,
-    files: fileSpecs(b, form.files, [...path, 'files']),
-    ...(form.uuid === undefined ? {} : { uuid: looseHex(form.uuid.replaceAll('-', '')) }),
+    files: fileSpecs(b, form.files, { profile, uuid }, [...path, 'files']),
+    ...(form.uuid === undefined ? {} : { uuid }),
     ...(form.first_ino === undefined ? {} : { firstIno: form.first_ino }),
     ...(form.i_version === undefined ? {} : { iVersion: form.i_version }),
     ...(form.readonly === undefined ? {} : { readonly: form.readonly }),
@@ -185,17 +269,23 @@ export function machineConfig(b: Builder, form: MachineForm, title: string): Mac
   }
   const profile = profileOf(b, form);
   const disks: readonly DiskForm[] = form.disks ?? [{ name: 'vdc' }];
+  const known = profile ?? (PROFILES[DEFAULT_PROFILE] as KernelProfile);
   return {
     ...(profile === undefined ? {} : { profile }),
     seed: form.seed ?? title,
-    disks: disks.map((d, i) => diskSpec(b, d, ['machine', 'disks', i])),
+    disks: disks.map((d, i) => diskSpec(b, d, known, ['machine', 'disks', i])),
     ...(form.cmdline === undefined ? {} : { cmdline: form.cmdline }),
     ...(form.boot_time === undefined ? {} : { bootTime: form.boot_time }),
     ...(form.tpm === undefined ? {} : { tpm: form.tpm === 'none' ? null : { banks: form.tpm.banks } }),
     ...(form.firmware === undefined ? {} : { firmware: firmwareSpec(b, form.firmware) }),
     ...(form.initramfs === undefined
       ? {}
-      : { initramfs: fileSpecs(b, form.initramfs, ['machine', 'initramfs']) }),
+      : {
+          initramfs: fileSpecs(b, form.initramfs, { profile: known, uuid: NO_UUID }, [
+            'machine',
+            'initramfs',
+          ]),
+        }),
     ...(form.trusted_keys === undefined ? {} : { trustedKeys: trustedKeys(b, form.trusted_keys) }),
     ...(form.ipe_boot_policy === undefined ? {} : { ipeBootPolicy: form.ipe_boot_policy }),
   };

@@ -1,80 +1,162 @@
 // DATA forms of a scenario to bytes: text, hex, base64, repetition, files beside the scenario, contents known by their
-// digests. The loader resolves every form before the first step runs, so a missing file is a mistake with a place.
+// digests, made programs and modules, hashes and signatures. The loader resolves every form before the first step runs, so
+// a missing file or key is a mistake with a place.
 
 import { concat, EMPTY, fromHex, toHex, utf8 } from '../base/bytes.ts';
 import { fromBase64 } from '../crypto/pem.ts';
+import type { HashName } from '../crypto/provider.ts';
 import { fileContentHash, hashAlgo } from '../integrity/hash-info.ts';
 import { IMA_XATTR_DIGEST, IMA_XATTR_DIGEST_NG } from '../integrity/xattr.ts';
+import { bzImage, kernelModule, program } from '../kernel/images.ts';
+import { fsVerityDigest, fsVerityFormattedDigest } from '../vfs/fsverity.ts';
 import type { Content } from '../vfs/types.ts';
+import { appendSignature, imaSignature, type ScenarioKey, type ScenarioKeys, signedMessage } from './keys.ts';
 import type { Data } from './ops/types.ts';
-import type { DataForm, PlainForm } from './schema-data.ts';
+import type { ContentForm, DataForm } from './schema-data.ts';
 
-export type Resolved<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly message: string };
+export interface Mistake {
+  readonly ok: false;
+  readonly message: string;
+  /** Member of the form that is wrong, where it is one. */
+  readonly member: string | null;
+}
+
+export type Resolved<T> = { readonly ok: true; readonly value: T } | Mistake;
 
 /** Reads a file beside the scenario; undefined when it is not there. */
 export type ReadFile = (path: string) => Uint8Array | undefined;
+
+/** What forms refer to. */
+export interface DataContext {
+  readonly readFile: ReadFile;
+  /** Keys of the scenario; null when they could not be made (their mistakes are reported elsewhere). */
+  readonly keys: ScenarioKeys | null;
+}
+
+export const NO_CONTEXT: DataContext = { readFile: () => undefined, keys: new Map() };
 
 /** Hexadecimal text as people write it: white space and colons between the bytes. */
 export function looseHex(text: string): Uint8Array {
   return fromHex(text.replace(/[\s:]/g, ''));
 }
 
-const bytesContent = (bytes: Uint8Array): Resolved<Content> => ({
-  ok: true,
-  value: { kind: 'bytes', bytes },
-});
-const mistake = (message: string): { readonly ok: false; readonly message: string } => ({
-  ok: false,
-  message,
-});
+const ofBytes = (bytes: Uint8Array): Resolved<Content> => ({ ok: true, value: { kind: 'bytes', bytes } });
+const mistake = (message: string, member: string | null = null): Mistake => ({ ok: false, message, member });
 
-function resolvePlain(form: PlainForm, readFile: ReadFile): Resolved<Content> {
-  if (typeof form === 'string') return bytesContent(utf8(form));
-  if ('text' in form) return bytesContent(utf8(form.text));
-  if ('hex' in form) return bytesContent(looseHex(form.hex));
-  if ('repeat' in form) return bytesContent(utf8(form.repeat.repeat(form.n)));
+const DEFAULT_RELEASE = '6.12.107';
+
+function resolveMade(form: Exclude<ContentForm, string>): Uint8Array | undefined {
+  if ('program' in form) {
+    const { exit, interpreter } = form;
+    const more = {
+      ...(exit === undefined ? {} : { exit }),
+      ...(interpreter === undefined ? {} : { interpreter }),
+    };
+    return program({ tail: form.program, ...more });
+  }
+  if ('module' in form) return kernelModule(form.module, form.release ?? DEFAULT_RELEASE);
+  return 'kernel_image' in form ? bzImage(form.kernel_image) : undefined;
+}
+
+/** Forms that stand for a content by themselves. */
+function resolvePlain(form: ContentForm, readFile: ReadFile): Resolved<Content> {
+  if (typeof form === 'string') return ofBytes(utf8(form));
+  if ('text' in form) return ofBytes(utf8(form.text));
+  if ('hex' in form) return ofBytes(looseHex(form.hex));
+  if ('repeat' in form) return ofBytes(utf8(form.repeat.repeat(form.n)));
   if ('base64' in form) {
     const bytes = fromBase64(form.base64);
-    return bytes === undefined ? mistake('this is no base64 text') : bytesContent(bytes);
+    return bytes === undefined ? mistake('this is no base64 text') : ofBytes(bytes);
   }
   if ('file' in form) {
     const bytes = readFile(form.file);
-    return bytes === undefined ? mistake(`cannot read the file \`${form.file}\``) : bytesContent(bytes);
+    return bytes === undefined ? mistake(`cannot read the file \`${form.file}\``, 'file') : ofBytes(bytes);
   }
-  const digests = Object.entries(form.digests).map(([alg, hex]) => [alg, toHex(looseHex(hex))] as const);
-  const value: Content = {
-    kind: 'opaque',
-    label: form.opaque,
-    length: form.len,
-    digests: Object.fromEntries(digests),
-  };
-  return { ok: true, value };
+  if ('opaque' in form) {
+    const digests = Object.entries(form.digests).map(([alg, hex]) => [alg, toHex(looseHex(hex))] as const);
+    return {
+      ok: true,
+      value: { kind: 'opaque', label: form.opaque, length: form.len, digests: Object.fromEntries(digests) },
+    };
+  }
+  return ofBytes(resolveMade(form) ?? EMPTY);
+}
+
+type MadeForm = Exclude<DataForm, ContentForm>;
+
+function isMade(form: DataForm): form is MadeForm {
+  return typeof form === 'object' && MADE.some((member) => member in form);
+}
+
+const MADE = ['ima_hash', 'ima_digest', 'ima_sig', 'cert', 'modsig', 'cms', 'verity_sig'] as const;
+
+/** The content that a hash or signature is about. */
+function subject(
+  form: { readonly of?: ContentForm | undefined },
+  context: DataContext,
+  own: Content | null,
+): Resolved<Content> {
+  if (form.of !== undefined) return resolvePlain(form.of, context.readFile);
+  return own === null ? mistake('say of which content: `of: ...`') : { ok: true, value: own };
+}
+
+function digestOf(content: Content, alg: string): Resolved<Uint8Array> {
+  const digest = fileContentHash(alg, content);
+  return digest === null ? mistake(`the content has no known ${alg} digest`) : { ok: true, value: digest };
+}
+
+/** Hashes of a content as security.ima holds them. */
+function resolveHash(form: MadeForm, content: Content): Resolved<Content> {
+  const old = 'ima_digest' in form;
+  const alg = old ? form.ima_digest : 'ima_hash' in form ? form.ima_hash : 'sha256';
+  const digest = digestOf(content, alg);
+  if (!digest.ok) return digest;
+  const head = old ? [IMA_XATTR_DIGEST] : [IMA_XATTR_DIGEST_NG, hashAlgo(alg)];
+  return ofBytes(concat(Uint8Array.from(head), digest.value));
+}
+
+/** Signatures over a content; `opaque` contents can only be signed by their digest. */
+function resolveSigned(form: MadeForm, key: ScenarioKey, content: Content): Resolved<Content> {
+  const hash: HashName = 'hash' in form ? (form.hash ?? 'sha256') : 'sha256';
+  if ('ima_sig' in form) {
+    const digest = digestOf(content, hash);
+    return digest.ok ? ofBytes(imaSignature(key, hash, digest.value)) : digest;
+  }
+  if (content.kind !== 'bytes') return mistake('only known bytes can be signed so');
+  if ('modsig' in form) return ofBytes(appendSignature(key, hash, content.bytes));
+  if ('cms' in form) return ofBytes(signedMessage(key, hash, content.bytes, form.detached ?? false));
+  const message = fsVerityFormattedDigest('sha256', fsVerityDigest(content.bytes));
+  return ofBytes(signedMessage(key, hash, message, true));
+}
+
+/** The key that a form names; a key set that could not be made gives null. */
+export function keyOf(name: string, context: DataContext): ScenarioKey | null | undefined {
+  return context.keys === null ? null : context.keys.get(name);
 }
 
 /** The content that a form stands for; `own` is the content of the file that an attribute belongs to. */
 export function resolveContent(
   form: DataForm | undefined,
-  readFile: ReadFile,
+  context: DataContext,
   own: Content | null = null,
 ): Resolved<Content> {
-  if (form === undefined) return bytesContent(EMPTY);
-  if (typeof form === 'string' || !('ima_hash' in form || 'ima_digest' in form))
-    return resolvePlain(form, readFile);
-  if (form.of === undefined && own === null) return mistake('say of which content: `of: ...`');
-  const of = form.of === undefined ? own : resolvePlain(form.of, readFile);
-  if (of === null) return mistake('say of which content: `of: ...`');
-  if ('ok' in of && !of.ok) return of;
-  const content = 'ok' in of ? of.value : of;
-  const alg = 'ima_hash' in form ? form.ima_hash : form.ima_digest;
-  const digest = fileContentHash(alg, content);
-  if (digest === null) return mistake(`the content has no known ${alg} digest`);
-  const head = 'ima_hash' in form ? [IMA_XATTR_DIGEST_NG, hashAlgo(alg)] : [IMA_XATTR_DIGEST];
-  return bytesContent(concat(Uint8Array.from(head), digest));
+  if (form === undefined) return ofBytes(EMPTY);
+  if (!isMade(form)) return resolvePlain(form, context.readFile);
+  const member = MADE.find((m) => m in form) ?? 'ima_hash';
+  const named = (form as { readonly [member: string]: unknown })[member];
+  if (member === 'ima_hash' || member === 'ima_digest') {
+    const content = subject(form as { readonly of?: ContentForm }, context, own);
+    return content.ok ? resolveHash(form, content.value) : content;
+  }
+  const key = keyOf(String(named), context);
+  if (key === null) return ofBytes(EMPTY);
+  if (key === undefined) return mistake(`there is no key \`${String(named)}\``, member);
+  if (member === 'cert') return ofBytes(key.certificate);
+  const content = subject(form as { readonly of?: ContentForm }, context, own);
+  return content.ok ? resolveSigned(form, key, content.value) : content;
 }
 
-/** The form that operations take; bytes that came from a file or from base64 become hex. */
+/** The form that operations take; bytes that were made or read become hex. */
 export function operationData(form: DataForm, content: Content): Data {
   if (typeof form === 'string') return form;
   if ('text' in form) return { text: form.text };

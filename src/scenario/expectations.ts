@@ -5,7 +5,7 @@ import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { AuditRecord } from '../integrity/audit.ts';
 import { fileContentHash } from '../integrity/hash-info.ts';
 import { decodeRc, describeRc } from '../tpm/rc.ts';
-import { resolveContent } from './data.ts';
+import { type DataContext, resolveContent } from './data.ts';
 import type { OpResult } from './ops/types.ts';
 import type { Check, Effects, ListEntry } from './result.ts';
 import type { CommonExpectation, ListEntryExpectation, StepExpectation } from './schema-expect.ts';
@@ -23,8 +23,8 @@ export interface Situation {
   policy(): string;
   /** Flags of a file's IMA record; null when it has none, undefined when there is no such file. */
   iint(path: string): readonly string[] | null | undefined;
-  /** Bytes of a file beside the scenario. */
-  readFile(path: string): Uint8Array | undefined;
+  /** Files and keys that expectations refer to. */
+  readonly data: DataContext;
 }
 
 /** Text as the kernel holds it: UTF-8, one character per byte. */
@@ -62,7 +62,7 @@ function entryMismatch(
   if (want.digest !== undefined && !digestFits(want.digest, have.digest))
     out.push(`digest ${have.digest}, not ${want.digest}`);
   if (want.content !== undefined) {
-    const content = resolveContent(want.content, (path) => at.readFile(path));
+    const content = resolveContent(want.content, at.data);
     const [alg, hex] = digestParts(have.digest);
     const digest = content.ok ? fileContentHash(alg === '' ? 'sha1' : alg, content.value) : null;
     const expected =

@@ -5,10 +5,10 @@ import { type Diagnostic, didYouMean, sortDiagnostics } from '../base/diagnostic
 import { allReasons, reasonOf } from '../base/reasons.ts';
 import type { MachineConfig } from '../kernel/api.ts';
 import { Builder, machineConfig } from './build.ts';
-import { operationData, type ReadFile } from './data.ts';
+import { type DataContext, operationData, type ReadFile } from './data.ts';
 import { issueDiagnostics, knownKeys } from './issues.ts';
 import { type ActorForm, headSchema, type ScenarioHead } from './schema.ts';
-import type { DataForm } from './schema-data.ts';
+import { type DataForm, keysSchema } from './schema-data.ts';
 import type { CommonExpectation, FinalExpectation, StepExpectation } from './schema-expect.ts';
 import type { OpInput } from './session.ts';
 import { type PathStep, parseSource, type Source } from './source.ts';
@@ -38,6 +38,8 @@ export interface Scenario {
   readonly steps: readonly ScenarioStep[];
   readonly expect: FinalExpectation;
   readonly source: Source;
+  /** Files and keys that expectations refer to. */
+  readonly data: DataContext;
 }
 
 export interface LoadOptions {
@@ -63,6 +65,22 @@ class Loader {
 
   #report(path: readonly PathStep[], code: string, message: string, help: string | null): void {
     this.diagnostics.push(this.source.diagnostic(this.source.span(path), code, message, help));
+  }
+
+  /** Keys come first: every form may name one. */
+  keys(): void {
+    const raw = (this.source.value as { readonly keys?: unknown } | null)?.keys;
+    if (raw === undefined) return;
+    const parsed = keysSchema.safeParse(raw);
+    if (!parsed.success) {
+      this.builder.context = { ...this.builder.context, keys: null };
+      return;
+    }
+    const { title, machine } = this.source.value as {
+      readonly title?: unknown;
+      readonly machine?: { readonly seed?: unknown } | null;
+    };
+    this.builder.keys(parsed.data, String(machine?.seed ?? title));
   }
 
   head(): ScenarioHead | undefined {
@@ -185,6 +203,7 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
   if (!parsed.ok) return { ok: false, text, diagnostics: sortDiagnostics(parsed.diagnostics) };
   const { source } = parsed;
   const loader = new Loader(source, options);
+  loader.keys();
   const head = loader.head();
   const rawSteps = (source.value as { readonly steps?: unknown } | null)?.steps;
   const forms = Array.isArray(rawSteps) ? (rawSteps as readonly unknown[]) : [];
@@ -207,6 +226,7 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
     steps: good,
     expect: head.expect ?? {},
     source,
+    data: loader.builder.context,
   };
   return { ok: true, scenario, diagnostics };
 }

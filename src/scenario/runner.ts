@@ -32,8 +32,6 @@ export type Boot<M extends ScenarioMachine = ScenarioMachine> = (config: Machine
 export interface RunOptions {
   /** Stop after the first step that is not as expected. */
   readonly bail?: boolean;
-  /** Files beside the scenario, for expectations that name them. */
-  readonly readFile?: (path: string) => Uint8Array | undefined;
   /** Called after each step; false interrupts the run. */
   readonly onStep?: (report: StepReport, machine: ScenarioMachine) => boolean;
 }
@@ -45,14 +43,12 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   readonly machine: M;
   memory: RunMemory = { quotes: {}, lastQuote: null };
   readonly boot: Effects;
-  readonly #options: RunOptions;
   #snapshot: SnapshotFrom<typeof runnerMachine>;
   readonly #steps: StepReport[] = [];
   #final: readonly Check[] = [];
 
   constructor(scenario: Scenario, boot: Boot<M>, options: RunOptions = {}) {
     this.scenario = scenario;
-    this.#options = options;
     const input = { steps: scenario.steps.length, bail: options.bail ?? false };
     [this.#snapshot] = initialTransition(runnerMachine, input);
     this.machine = boot(scenario.machine);
@@ -112,7 +108,7 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
       reasons: new Set(events.flatMap((e) => (e.reason === undefined ? [] : [e.reason]))),
       policy: () => policyText(machine),
       iint: (path) => iintFlags(machine, path),
-      readFile: this.#options.readFile ?? (() => undefined),
+      data: this.scenario.data,
     };
   }
 

@@ -72,30 +72,111 @@ const plainForms = [
   }),
 ] as const;
 
-const plainData = z.union(plainForms).meta({ id: 'PlainData' });
+/** Files with a format of their own, made as small as the format allows. */
+const imageForms = [
+  z.strictObject({
+    program: z.string().describe('A program that exits at once; the text tells programs apart.'),
+    exit: z.int().min(0).max(255).optional().describe('Exit status; default 0.'),
+    interpreter: z.string().optional().describe('Path of its program interpreter (PT_INTERP).'),
+  }),
+  z.strictObject({
+    module: z.string().regex(/^\w+$/, 'a module name').describe('A kernel module of that name.'),
+    release: z.string().optional().describe('Kernel release of its version magic; default 6.12.107.'),
+  }),
+  z.strictObject({
+    kernel_image: z
+      .string()
+      .describe('A kernel image that kexec_file_load takes; the text tells images apart.'),
+  }),
+] as const;
 
-/** Values of security.ima made from a content; `of` may be left out where the file's own content is meant. */
-const imaForms = [
+/** Contents that can be hashed and signed. */
+const contentData = z.union([...plainForms, ...imageForms]).meta({ id: 'Content' });
+
+const keyName = z.string().describe('Name of a key of `keys`.');
+const signHash = hashName.optional().describe('Hash algorithm of the signature; default sha256.');
+const of = contentData.describe('What is hashed or signed.');
+const ofOwn = contentData
+  .optional()
+  .describe("What is hashed or signed; for a file of the machine the default is the file's own content.");
+
+/** Values that are computed from a content, some with a key. */
+const madeForms = [
   z.strictObject({
     ima_hash: hashName.describe('Digest of a content as security.ima holds it (type 4, algorithm, digest).'),
-    of: plainData
-      .optional()
-      .describe("The content; for a file of the machine the default is the file's own."),
+    of: ofOwn,
   }),
   z.strictObject({
     ima_digest: z.enum(['sha1', 'md5']).describe('The old form of security.ima (type 1, digest only).'),
-    of: plainData
-      .optional()
-      .describe("The content; for a file of the machine the default is the file's own."),
+    of: ofOwn,
+  }),
+  z.strictObject({
+    ima_sig: keyName.describe('Signature of a content as security.ima holds it (type 3): name of the key.'),
+    hash: signHash,
+    of: ofOwn,
+  }),
+  z.strictObject({
+    cert: keyName.describe('The certificate of a key, DER.'),
+  }),
+  z.strictObject({
+    modsig: keyName.describe('A content with an appended signature, as modules have it: name of the key.'),
+    hash: signHash,
+    of,
+  }),
+  z.strictObject({
+    cms: keyName.describe('A signed message (PKCS#7), such as an IPE policy: name of the key.'),
+    hash: signHash,
+    detached: z.boolean().optional().describe('Leave the content out (root hashes of dm-verity).'),
+    of,
+  }),
+  z.strictObject({
+    verity_sig: keyName.describe('Built-in signature of an fs-verity file: name of the key.'),
+    hash: signHash,
+    of,
   }),
 ] as const;
 
 /** Bytes, in one of several spellings. */
-export const dataSchema = z.union([...plainForms, ...imaForms]).meta({
-  id: 'Data',
-  description:
-    'Bytes: plain text, or `{text}`, `{hex}`, `{base64}`, `{repeat, n}`, `{file}`, `{opaque, len, digests}`, `{ima_hash, of}`, `{ima_digest, of}`.',
+export const dataSchema = z
+  .union([...plainForms, ...imageForms, ...madeForms])
+  .meta({ id: 'Data', description: 'Bytes: plain text, or a map that says how they are made.' });
+
+/** Values of security.evm, which cover the metadata of the file that they belong to. */
+const evmForms = [
+  z.strictObject({
+    evm_sig: keyName.describe('Portable signature of the metadata (type 5): name of the key.'),
+    hash: signHash,
+  }),
+  z.strictObject({
+    evm_hmac: hexText.describe(
+      'HMAC of the metadata (type 2) under this EVM key; needs `ino` and `generation`.',
+    ),
+  }),
+] as const;
+
+/** Value of an extended attribute of a file of the machine. */
+export const xattrSchema = z.union([...plainForms, ...imageForms, ...madeForms, ...evmForms]).meta({
+  id: 'XattrData',
+  description: 'Value of an extended attribute: the forms of Data, and those that need the file’s metadata.',
 });
 
+export const KEY_TYPES = ['ecdsa-p256', 'ecdsa-p384', 'rsa-2048', 'rsa-4096'] as const;
+
+export const keySchema = z
+  .strictObject({
+    type: z.enum(KEY_TYPES).optional().describe('Default ecdsa-p256.'),
+    issuer: z.string().optional().describe('Name of the key that signs its certificate; default: itself.'),
+    ca: z.boolean().optional().describe('Whether it may sign certificates; default: when it is self-signed.'),
+    usage: z
+      .array(z.enum(['digitalSignature', 'keyCertSign', 'keyEncipherment', 'cRLSign']))
+      .optional()
+      .describe('keyUsage; default digitalSignature, and keyCertSign with `ca`.'),
+  })
+  .meta({ id: 'Key', description: 'A key pair with a certificate; both follow from the seed.' });
+
+export const keysSchema = z.record(z.string().regex(/^[a-z][a-z0-9_-]*$/, 'a lower-case word'), keySchema);
+
 export type DataForm = z.infer<typeof dataSchema>;
-export type PlainForm = z.infer<typeof plainData>;
+export type ContentForm = z.infer<typeof contentData>;
+export type EvmForm = z.infer<(typeof evmForms)[number]>;
+export type KeyForm = z.infer<typeof keySchema>;

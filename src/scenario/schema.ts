@@ -2,7 +2,16 @@
 // published JSON Schema and of docs/scenarios.md. Operations come from the step vocabulary, not from here.
 
 import * as z from 'zod';
-import { bankName, dataSchema, hexText, id32, modeText, ownerText } from './schema-data.ts';
+import {
+  bankName,
+  dataSchema,
+  hexText,
+  id32,
+  keysSchema,
+  modeText,
+  ownerText,
+  xattrSchema,
+} from './schema-data.ts';
 import { finalExpectation, stepExpectation } from './schema-expect.ts';
 
 export const SCENARIO_KINDS = ['lesson', 'attack', 'thread', 'regression'] as const;
@@ -29,7 +38,7 @@ export const fileSchema = z
     owner: ownerText.optional().describe('Default "0:0".'),
     symlink: z.string().optional().describe('Makes a symbolic link to this path.'),
     directory: z.boolean().optional().describe('Makes a directory.'),
-    xattrs: z.record(z.string(), dataSchema).optional().describe('Extended attributes by name.'),
+    xattrs: z.record(z.string(), xattrSchema).optional().describe('Extended attributes by name.'),
     ino: id32.optional().describe('Inode number; else the next one of the file system.'),
     generation: id32.optional().describe('i_generation.'),
   })
@@ -145,6 +154,7 @@ export const headSchema = z.strictObject({
   about: z.string().optional().describe('Some paragraphs for the reader (Markdown).'),
   kind: z.enum(SCENARIO_KINDS).describe('Which shelf it stands on.'),
   reference: reference.optional(),
+  keys: keysSchema.optional().describe('Keys to sign with, by name.'),
   machine: machineSchema.optional(),
   steps: z.array(z.unknown()).min(1).describe('What happens, in order.'),
   expect: finalExpectation.optional(),

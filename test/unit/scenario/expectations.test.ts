@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import '../../../src/crypto/auto.ts';
+import { NO_CONTEXT } from '../../../src/scenario/data.ts';
 import { auditFields, commonChecks, type Situation, stepChecks } from '../../../src/scenario/expectations.ts';
 import type { ListEntry } from '../../../src/scenario/result.ts';
 import type { CommonExpectation, StepExpectation } from '../../../src/scenario/schema-expect.ts';
@@ -49,7 +50,7 @@ const at: Situation = {
   reasons: new Set(['ima.stored']),
   policy: () => 'measure func=FILE_CHECK \naudit func=BPRM_CHECK \n',
   iint: (path) => ({ '/a': ['IMA_MEASURED', 'IMA_COLLECTED'], '/none': null })[path],
-  readFile: () => undefined,
+  data: NO_CONTEXT,
 };
 
 const fails = (e: CommonExpectation): readonly string[] =>
