@@ -24,7 +24,6 @@ import {
 import { XATTR_NAME_EVM, XATTR_NAME_IMA } from '../integrity/xattr.ts';
 import { lintIpePolicy } from '../ipe/lint.ts';
 import { HASH_NAMES } from '../scenario/schema-data.ts';
-import { TEACHING_KEYS, teachingSigner } from '../scenario/teaching-keys.ts';
 import { fsVerityDigest, fsVerityFormattedDigest } from '../vfs/fsverity.ts';
 import {
   hexOption,
@@ -83,12 +82,8 @@ function value<T>(file: string, result: Made<T>): T {
 function signerFrom(options: SignOptions): Signer {
   const { key, cert, keyid } = options;
   if (key === undefined) throw usage('the signing key is missing', '--key KEY.pem');
-  const name = key.startsWith('teaching:') ? key.slice(9) : null;
-  if (name !== null && !TEACHING_KEYS.includes(name))
-    throw usage(`there is no teaching key \`${name}\``, `there are: ${TEACHING_KEYS.join(', ')}`);
   const certificate = cert === undefined ? null : readInput(cert, KEY_LIMIT);
-  const signer =
-    name === null ? value(key, signerOf(readInput(key, KEY_LIMIT), certificate)) : teachingSigner(name);
+  const signer = value(key, signerOf(readInput(key, KEY_LIMIT), certificate));
   if (keyid === undefined) return signer;
   const bytes = hexOption('keyid', keyid);
   if (bytes.length !== 4) throw usage('--keyid: four bytes in hexadecimal are needed');
@@ -273,7 +268,7 @@ function evmOptions(command: Command): Command {
 export function signCommand(): Command {
   const command = new Command('sign')
     .argument('[file...]', 'files to sign')
-    .option('-k, --key <file>', 'private key (PEM or DER), EVM key with --hmac, or teaching:NAME')
+    .option('-k, --key <file>', 'private key (PEM or DER); the EVM key with --hmac')
     .option('--cert <file>', 'its certificate: the key identifier comes from there')
     .option('--keyid <hex>', 'another key identifier')
     .addOption(
