@@ -5,11 +5,12 @@ import { EMPTY, fromLatin1, toHex } from '../base/bytes.ts';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import { pemDecode } from '../crypto/pem.ts';
+import type { Made } from '../integrity/sign.ts';
 import type { DiskSpec, FileSpec, FirmwareSpec, MachineConfig } from '../kernel/api.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { Content, Xattr } from '../vfs/types.ts';
 import { type DataContext, keyOf, looseHex, type ReadFile, resolveContent } from './data.ts';
-import { type EvmFile, evmHmac, evmPortable } from './evm-values.ts';
+import { type EvmFile, hmacValue, portableSignature } from './evm-values.ts';
 import { makeKeys } from './keys.ts';
 import type { DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm, EvmForm, KeyForm } from './schema-data.ts';
@@ -76,36 +77,18 @@ export class Builder {
 
   /** A value that a form of security.evm stands for; it needs the file's metadata. */
   evm(form: EvmForm, file: EvmFile, path: readonly PathStep[]): Uint8Array {
-    if ('evm_hmac' in form) {
-      const made = evmHmac(looseHex(form.evm_hmac), file);
-      if (made !== null) return made;
-      this.report(
-        path,
-        'scenario.data',
-        'an HMAC needs `ino`, `generation` and a protected attribute before it',
-        'or use `evm_sig`, which does not',
-      );
-      return EMPTY;
-    }
+    if ('evm_hmac' in form) return this.#made(hmacValue(looseHex(form.evm_hmac), file), path);
     const key = keyOf(form.evm_sig, this.context);
     if (key === null) return EMPTY;
-    if (key === undefined) {
-      this.report(
-        [...path, 'evm_sig'],
-        'scenario.data',
-        `there is no key \`${form.evm_sig}\``,
-        this.#keyHelp(form.evm_sig),
-      );
-      return EMPTY;
-    }
-    const made = evmPortable(key, form.hash ?? 'sha256', file);
-    if (made !== null) return made;
-    this.report(
-      path,
-      'scenario.data',
-      'a portable signature needs security.ima on the file',
-      'write security.ima before it',
-    );
+    if (key !== undefined) return this.#made(portableSignature(key, form.hash ?? 'sha256', file), path);
+    const help = this.#keyHelp(form.evm_sig);
+    this.report([...path, 'evm_sig'], 'scenario.data', `there is no key \`${form.evm_sig}\``, help);
+    return EMPTY;
+  }
+
+  #made(value: Made<Uint8Array>, path: readonly PathStep[]): Uint8Array {
+    if (value.ok) return value.value;
+    this.report(path, 'scenario.data', value.problem, 'attributes are made in the order in which they stand');
     return EMPTY;
   }
 

@@ -6,11 +6,12 @@ import { concat, EMPTY, fromHex, toHex, utf8 } from '../base/bytes.ts';
 import { fromBase64 } from '../crypto/pem.ts';
 import type { HashName } from '../crypto/provider.ts';
 import { fileContentHash, hashAlgo } from '../integrity/hash-info.ts';
-import { IMA_XATTR_DIGEST, IMA_XATTR_DIGEST_NG } from '../integrity/xattr.ts';
+import { appendModsig, type Made, signedXattr, signMessage } from '../integrity/sign.ts';
+import { EVM_IMA_XATTR_DIGSIG, IMA_XATTR_DIGEST, IMA_XATTR_DIGEST_NG } from '../integrity/xattr.ts';
 import { bzImage, kernelModule, program } from '../kernel/images.ts';
 import { fsVerityDigest, fsVerityFormattedDigest } from '../vfs/fsverity.ts';
 import type { Content } from '../vfs/types.ts';
-import { appendSignature, imaSignature, type ScenarioKey, type ScenarioKeys, signedMessage } from './keys.ts';
+import type { ScenarioKey, ScenarioKeys } from './keys.ts';
 import type { Data } from './ops/types.ts';
 import type { ContentForm, DataForm } from './schema-data.ts';
 
@@ -115,18 +116,24 @@ function resolveHash(form: MadeForm, content: Content): Resolved<Content> {
   return ofBytes(concat(Uint8Array.from(head), digest.value));
 }
 
-/** Signatures over a content; `opaque` contents can only be signed by their digest. */
+const from = (made: Made<Uint8Array>): Resolved<Content> =>
+  made.ok ? ofBytes(made.value) : mistake(made.problem);
+
+/** Signatures over a content; one that is known by its digests can only be signed by them. */
 function resolveSigned(form: MadeForm, key: ScenarioKey, content: Content): Resolved<Content> {
-  const hash: HashName = 'hash' in form ? (form.hash ?? 'sha256') : 'sha256';
+  const alg: HashName = 'hash' in form ? (form.hash ?? 'sha256') : 'sha256';
   if ('ima_sig' in form) {
-    const digest = digestOf(content, hash);
-    return digest.ok ? ofBytes(imaSignature(key, hash, digest.value)) : digest;
+    const digest = digestOf(content, alg);
+    if (!digest.ok) return digest;
+    return from(signedXattr(key, { type: EVM_IMA_XATTR_DIGSIG, version: 2, alg, digest: digest.value }));
   }
   if (content.kind !== 'bytes') return mistake('only known bytes can be signed so');
-  if ('modsig' in form) return ofBytes(appendSignature(key, hash, content.bytes));
-  if ('cms' in form) return ofBytes(signedMessage(key, hash, content.bytes, form.detached ?? false));
-  const message = fsVerityFormattedDigest('sha256', fsVerityDigest(content.bytes));
-  return ofBytes(signedMessage(key, hash, message, true));
+  if ('modsig' in form) return from(appendModsig(key, content.bytes, alg));
+  const options = { alg, certificates: true };
+  if ('cms' in form)
+    return from(signMessage(key, content.bytes, { ...options, detached: form.detached ?? false }));
+  const text = fsVerityFormattedDigest('sha256', fsVerityDigest(content.bytes));
+  return from(signMessage(key, text, { ...options, detached: true }));
 }
 
 /** The key that a form names; a key set that could not be made gives null. */

@@ -1,23 +1,17 @@
-// Keys of a scenario: key pairs and certificates that follow from the seed and the name, so every run signs alike. The
-// signatures are those that kernels verify: security.ima type 3, appended module signatures, PKCS#7 messages.
+// Keys of a scenario: key pairs and certificates that follow from the seed and the name, so every run signs alike. They are
+// for simulated machines alone: whoever knows the scenario knows the keys.
 
-import { concat, utf8 } from '../base/bytes.ts';
-import { Writer } from '../base/codec.ts';
 import { Random, seedRandom } from '../base/random.ts';
-import { makeCms } from '../crypto/cms-make.ts';
 import { ecPrivateFromBytes, ecSeedSize } from '../crypto/ec.ts';
-import { type AnyPrivateKey, ecPrivateKey, subjectKeyId } from '../crypto/keys.ts';
-import type { CurveName, HashName } from '../crypto/provider.ts';
+import { type AnyPrivateKey, ecPrivateKey } from '../crypto/keys.ts';
+import type { CurveName } from '../crypto/provider.ts';
 import { rsaGenerate } from '../crypto/rsa-key.ts';
-import { type KeyUsage, makeCertificate, signDigest } from '../crypto/x509-make.ts';
-import { hashAlgo } from '../integrity/hash-info.ts';
-import { EVM_IMA_XATTR_DIGSIG } from '../integrity/xattr.ts';
+import { type KeyUsage, makeCertificate } from '../crypto/x509-make.ts';
+import { keyidOfKey, type Signer } from '../integrity/sign.ts';
 import type { KeyForm } from './schema-data.ts';
 
-export interface ScenarioKey {
+export interface ScenarioKey extends Signer {
   readonly name: string;
-  readonly key: AnyPrivateKey;
-  /** DER. */
   readonly certificate: Uint8Array;
 }
 
@@ -104,60 +98,5 @@ function certified(name: string, form: KeyForm, issuer: ScenarioKey | null, seed
     ca,
     keyUsage: usageOf(form, ca),
   });
-  return { name, key, certificate };
-}
-
-/**
- * signature_v2_hdr with a signature over a digest: type byte, version 2, algorithm, key id, length.
- * The key id is the end of the subject key identifier, as evmctl and the kernel compute it.
- */
-export function signatureXattr(
-  type: number,
-  { key }: ScenarioKey,
-  hash: HashName,
-  digest: Uint8Array,
-): Uint8Array {
-  const signature = signDigest(key, hash, digest);
-  const head = new Writer('be').u8(type).u8(2).u8(hashAlgo(hash)).bytes(subjectKeyId(key).slice(-4));
-  return concat(head.u16(signature.length).finish(), signature);
-}
-
-/** security.ima with a signature over the digest of a content. */
-export function imaSignature(key: ScenarioKey, hash: HashName, digest: Uint8Array): Uint8Array {
-  return signatureXattr(EVM_IMA_XATTR_DIGSIG, key, hash, digest);
-}
-
-/** A PKCS#7 message as `openssl cms -sign -binary -noattr -nocerts` makes it. */
-export function signedMessage(
-  signer: ScenarioKey,
-  hash: HashName,
-  content: Uint8Array,
-  detached: boolean,
-): Uint8Array {
-  const { key, certificate } = signer;
-  return makeCms({
-    content,
-    detached,
-    signers: [{ key, certificate, hash, attributes: false, signingTime: null, byKeyId: false }],
-    certificates: [],
-  });
-}
-
-const MODULE_MAGIC = utf8('~Module signature appended~\n');
-const PKEY_ID_PKCS7 = 2;
-
-/** A content with an appended signature: content, message, struct module_signature, magic text. */
-export function appendSignature(signer: ScenarioKey, hash: HashName, content: Uint8Array): Uint8Array {
-  const message = signedMessage(signer, hash, content, true);
-  const info = new Writer('be')
-    .u8(0)
-    .u8(0)
-    .u8(PKEY_ID_PKCS7)
-    .u8(0)
-    .u8(0)
-    .u8(0)
-    .u8(0)
-    .u8(0)
-    .u32(message.length);
-  return concat(content, message, info.finish(), MODULE_MAGIC);
+  return { name, key, keyid: keyidOfKey(key), certificate };
 }

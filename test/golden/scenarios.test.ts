@@ -36,6 +36,8 @@ const CASES: readonly (readonly [file: string, step: string])[] = [
   ['measured-once', 'first-read'],
   ['appraisal-by-hash', '4'],
   ['quote-tells-the-pcr', '5'],
+  ['signed-files', 'signed-module'],
+  ['evm-values', '4'],
 ];
 
 describe.each(CASES)('%s', (name, step) => {
