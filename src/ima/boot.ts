@@ -4,7 +4,7 @@
 
 import { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
 import { utf8 } from '../base/bytes.ts';
-import type { Err } from '../base/errno.ts';
+import { type Err, negative } from '../base/errno.ts';
 import { kstrtou } from '../base/kstrtox.ts';
 import { emptyList } from '../base/list.ts';
 import { enabled, type KernelProfile } from '../base/profile.ts';
@@ -264,7 +264,7 @@ function imaInit(ima: ImaCursor, task: VfsTask, options: InitOptions): Err {
   ima.state = { ...ima.state, hasTpm: chip !== null, ...plan, template };
   const bad = checkTemplateFmt(template.fmt);
   if (bad !== 0) {
-    log(ima, `template ${templateShownName(template)} init failed, result: ${bad}`);
+    log(ima, `template ${templateShownName(template)} init failed, result: ${negative(bad)}`);
     return bad;
   }
   if (enabled(profile, 'CONFIG_IMA_KEXEC') && options.kexecBuffer != null)
