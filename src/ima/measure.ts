@@ -111,7 +111,8 @@ export function auditMeasurement(ima: ImaCursor, task: VfsTask, pathname: string
     `file=${untrusted(pathname)} hash="${iint.hash.alg}:${toHex(iint.hash.digest)}"` +
     ` ppid=${task.ppid} pid=${task.pid} auid=${UNSET_ID} uid=${cred.uid} gid=${cred.gid} euid=${cred.euid}` +
     ` suid=${cred.suid} fsuid=${cred.fsuid} egid=${cred.egid} sgid=${cred.sgid} fsgid=${cred.fsgid}` +
-    ` tty=(none) ses=${UNSET_ID} comm=${untrusted(task.comm)} exe=${untrusted(task.exe)}`;
+    ` tty=(none) ses=${UNSET_ID} comm=${untrusted(task.comm)} exe=${untrusted(task.exe)}` +
+    ima.env.audit.taskContext(task);
   ima.env.audit.log(AUDIT_INTEGRITY_RULE, body);
   return iintStep(iint, 'AUDITED');
 }

@@ -67,6 +67,8 @@ export interface IntegrityMessage {
 
 export class Audit {
   state: AuditState;
+  /** Label of a task for subj=, when a module labels tasks. */
+  subject: ((task: VfsTask) => string | null) | null = null;
 
   constructor(state: AuditState) {
     this.state = state;
@@ -76,11 +78,17 @@ export class Audit {
     this.state = { ...this.state, records: append(this.state.records, { type, body }) };
   }
 
+  /** ` subj=LABEL`, or nothing. @kernel kernel/audit.c audit_log_task_context() */
+  taskContext(task: VfsTask): string {
+    const label = this.subject?.(task) ?? null;
+    return label === null ? '' : ` subj=${label}`;
+  }
+
   /** @kernel security/integrity/integrity_audit.c integrity_audit_message() */
   message(task: VfsTask, m: IntegrityMessage): void {
     if (m.info && !this.state.integrityAudit) return;
-    let body = `pid=${task.pid} uid=${task.cred.uid} auid=${UNSET_ID} ses=${UNSET_ID} op=${m.op} cause=${m.cause}`;
-    body += ` comm=${untrusted(task.comm)}`;
+    let body = `pid=${task.pid} uid=${task.cred.uid} auid=${UNSET_ID} ses=${UNSET_ID}${this.taskContext(task)}`;
+    body += ` op=${m.op} cause=${m.cause} comm=${untrusted(task.comm)}`;
     if (m.name !== undefined) body += ` name=${untrusted(m.name)}`;
     if (m.dev !== undefined) body += ` dev=${untrusted(m.dev)} ino=${m.ino ?? 0}`;
     body += ` res=${m.failed ? 0 : 1} errno=${m.errno ? -ERRNO[m.errno] : 0}`;

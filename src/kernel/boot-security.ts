@@ -12,6 +12,7 @@ import {
   type TrustedKeys,
 } from '../integrity/system-keyrings.ts';
 import { type Ipe, newIpe } from '../ipe/ipe.ts';
+import { newSmack } from '../lsm/smack.ts';
 import type { LsmModule, NamedLsm } from '../lsm/stack.ts';
 import type { VfsTask } from '../vfs/types.ts';
 import type { Rooms } from './rooms.ts';
@@ -43,7 +44,8 @@ function ipeModule(ipe: Ipe): LsmModule {
 export function bindLsms(r: Rooms): void {
   const modules: NamedLsm[] = [];
   for (const name of r.kernel.state.lsms) {
-    if (name === 'ipe') modules.push({ name, module: ipeModule(r.ipe) });
+    if (name === 'smack') modules.push({ name, module: r.smack.module() });
+    else if (name === 'ipe') modules.push({ name, module: ipeModule(r.ipe) });
     else if (name === 'ima') modules.push({ name, module: r.ima });
     else if (name === 'evm') modules.push({ name, module: r.evm });
   }
@@ -55,6 +57,7 @@ export function startLsms(r: Rooms, parameters: LsmParameters, image: KernelImag
   const list = parameters.lsm ?? r.profile.config['CONFIG_LSM'] ?? '';
   const lsms = lsmNames(r.profile, list);
   r.kernel.state = { ...r.kernel.state, lsms };
+  r.smack.state = { ...newSmack(), active: lsms.includes('smack') };
   bindLsms(r);
   const { ipeEnforce, ipeSuccessAudit } = parameters;
   r.ipe.state = newIpe({

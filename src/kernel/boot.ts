@@ -134,6 +134,19 @@ function pseudoFileSystems(r: Rooms): SbId {
   populateTree(vfs, security, [node('lsm', 0o444, 'kernel/lsm')]);
   return security;
 }
+/** smackfs, and the labels of tasks in proc. @kernel security/smack/smackfs.c init_smk_fs() */
+function smackFileSystems(r: Rooms): void {
+  const sb = r.vfs.createSuperblock({ type: 'smackfs' });
+  populateTree(r.vfs, sb, [node('load2', 0o644, 'smack/load2')]);
+  const [proc, sys] = (['proc', 'sysfs'] as const).map((t) =>
+    r.vfs.state.superblocks.find((s) => s.type === t),
+  );
+  if (proc === undefined || sys === undefined) return;
+  populateTree(r.vfs, sys.id, [dir('fs/smackfs')]);
+  const nodes = ['self/attr/current', 'self/attr/smack/current'].map((p) => node(p, 0o666, 'smack/current'));
+  populateTree(r.vfs, proc.id, [dir('self/attr'), dir('self/attr/smack'), ...nodes]);
+}
+
 
 function tpmNodes(r: Rooms): TreeNode[] {
   if (r.chip === null) return [];
@@ -223,6 +236,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   startInit(r, line);
   trace.close(id);
 }
+  if (r.smack.state.active) smackFileSystems(r);
 
 /**
  * kexec -e: the running kernel ends where it is, disks and the TPM stay as they are, the loaded kernel

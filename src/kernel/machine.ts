@@ -21,6 +21,7 @@ import { type Audit, newAudit } from '../integrity/audit.ts';
 import { type Keyrings, newKeyrings } from '../integrity/keyrings.ts';
 import type { Trust } from '../integrity/trust.ts';
 import { type Ipe, newIpe } from '../ipe/ipe.ts';
+import { newSmack, type Smack } from '../lsm/smack.ts';
 import { LsmStack } from '../lsm/stack.ts';
 import { hashAlgOf } from '../tpm/algorithms.ts';
 import { manufacture } from '../tpm/manufacture.ts';
@@ -85,6 +86,7 @@ function newMachine(config: MachineConfig): MachineState {
     keys: newKeyrings(),
     evm: newEvm(profile),
     ima: newIma(profile),
+    smack: newSmack(),
     ipe: newIpe(),
     kernel: newKernel(config.cmdline ?? '', imageOf(config)),
   };
@@ -108,6 +110,7 @@ export class Machine implements MachineApi, Rooms {
   declare evm: Evm;
   declare ima: Ima;
   declare ipe: Ipe;
+  declare smack: Smack;
   declare kernel: Kernel;
 
   constructor(state: MachineState) {

@@ -16,6 +16,7 @@ import { Keyrings } from '../integrity/keyrings.ts';
 import { Trust } from '../integrity/trust.ts';
 import { Ipe } from '../ipe/ipe.ts';
 import { IPE_PROPERTIES } from '../ipe/properties.ts';
+import { Smack } from '../lsm/smack.ts';
 import type { LsmStack } from '../lsm/stack.ts';
 import { Tpm } from '../tpm/tpm.ts';
 import type { PseudoNode } from '../vfs/api.ts';
@@ -141,8 +142,24 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
       mapId: (ns, kind, id) => makeKid(r.kernel, ns, kind, id),
     }),
   ipe: (state, r) =>
+      labels: {
+        known: (field, value) => r.smack.known(field, value),
+        match: (subject, field, value) => r.smack.match(subject, field, value),
+      },
     new Ipe(state, {
       profile: r.profile,
+  smack: (state, r) => {
+    const smack = new Smack(state, {
+      vfs: r.vfs,
+      audit: r.audit,
+      setLabel: (pid, label) => {
+        const task = r.kernel.task(pid);
+        if (task !== undefined) r.kernel.patch(task, { cred: { ...task.cred, label } });
+      },
+    });
+    r.audit.subject = (task) => smack.subject(task);
+    return smack;
+  },
       trace: r.trace,
       audit: r.audit,
       vfs: r.vfs,

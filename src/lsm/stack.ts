@@ -59,7 +59,7 @@ type IntHook = {
   [K in keyof LsmModule]-?: NonNullable<LsmModule[K]> extends (...args: never[]) => Err ? K : never;
 }[keyof LsmModule];
 
-type VoidHook = Exclude<keyof LsmModule, IntHook | 'initSecurity' | 'inodeCopyUpXattr'>;
+type VoidHook = Exclude<keyof LsmModule, IntHook | 'initSecurity' | 'inodeCopyUpXattr' | 'inodeGetsecurity'>;
 
 /** Cursor-free: it only dispatches to modules that are bound when the machine is put together. */
 export class LsmStack implements SecurityHooks {
@@ -166,6 +166,26 @@ export class LsmStack implements SecurityHooks {
 
   inodePostRemoveAcl(task: VfsTask, path: PathRef, inode: InodeKey, name: string): void {
     this.#void('inodePostRemoveAcl', task, path, inode, name);
+  }
+
+  inodePermission(task: VfsTask, inode: InodeKey, mask: number): Err {
+    return this.#int('inodePermission', task, inode, mask);
+  }
+
+  inodeGetattr(task: VfsTask, path: PathRef): Err {
+    return this.#int('inodeGetattr', task, path);
+  }
+
+  inodeGetxattr(task: VfsTask, path: PathRef, inode: InodeKey, name: string): Err {
+    return this.#int('inodeGetxattr', task, path, inode, name);
+  }
+
+  inodeGetsecurity(inode: InodeKey, name: string): Uint8Array | undefined {
+    for (const m of this.#having('inodeGetsecurity')) {
+      const value = m.inodeGetsecurity?.(inode, name);
+      if (value !== undefined) return value;
+    }
+    return undefined;
   }
 
   inodeSetattr(task: VfsTask, path: PathRef, inode: InodeKey, attr: Iattr): Err {

@@ -195,6 +195,7 @@ const BEHAVIOURS: Readonly<Record<FsType, FsBehaviour>> = {
     noexec: true,
     nodev: true,
   },
+  smackfs: { ...PSEUDO, type: 'smackfs', magic: FS_MAGIC.smackfs, rootMode: 0o755 },
   securityfs: { ...PSEUDO, type: 'securityfs', magic: FS_MAGIC.securityfs, rootIno: 1 },
   devtmpfs: { ...TMPFS, type: 'devtmpfs', userMount: false, rootMode: 0o755 },
   fuse: {

@@ -59,6 +59,12 @@ export interface SecurityHooks {
   inodeInitSecurity(task: VfsTask, inode: Inode, dir: InodeKey, name: string): Result<readonly Xattr[]>;
   pathPostMknod(task: VfsTask, path: PathRef, inode: InodeKey): void;
   inodePostCreateTmpfile(task: VfsTask, file: FileId, inode: InodeKey): void;
+  /** After the mode check of inode_permission(); absent members: nobody asks. */
+  inodePermission?(task: VfsTask, inode: InodeKey, mask: number): Err;
+  inodeGetattr?(task: VfsTask, path: PathRef): Err;
+  inodeGetxattr?(task: VfsTask, path: PathRef, inode: InodeKey, name: string): Err;
+  /** Value of a security.* name that a module keeps itself; undefined: what is stored counts. */
+  inodeGetsecurity?(inode: InodeKey, name: string): Uint8Array | undefined;
   /** The inode leaves the cache: iint and EVM status are freed. */
   inodeFree(inode: InodeKey): void;
   /** overlay copy-up of one xattr: 'copy', 'discard', or an error. */

@@ -31,7 +31,7 @@ import { FMODE_WRITER } from './types.ts';
 
 const ZERO_UUID = new Uint8Array(16);
 /** Type of a pseudo file system that exists once: a second mount shows the same superblock. */
-const SINGLE: readonly FsType[] = ['proc', 'sysfs', 'securityfs', 'devtmpfs'];
+const SINGLE: readonly FsType[] = ['proc', 'sysfs', 'securityfs', 'devtmpfs', 'smackfs'];
 
 /** @kernel lib/uuid.c uuid_gen() */
 function randomUuid(core: Core): Uint8Array {
@@ -306,6 +306,8 @@ function memoryTree(
   if (SINGLE.includes(type)) {
     for (const sb of core.state.superblocks.values()) if (sb.type === type) return ok(sb.id);
   }
+    // Registered only where the module that brings it is active.
+    if (type === 'smackfs') return core.refused('ENODEV', 'vfs.no_device');
   if (type === 'overlay') return core.overlay.mount(core, task, parameters);
   const { userNs } = task.cred;
   const id = createSuperblock(core, { type, userNs, untrustedMounter: type === 'fuse' && userNs !== 0 });

@@ -1,5 +1,5 @@
 // Who may do what: discretionary permission by mode bits, access control lists and capabilities, sticky directories,
-// immutable and append-only inodes, read-only mounts. Idmapped mounts, device cgroups and LSM permission hooks are left out.
+// immutable and append-only inodes, read-only mounts. Idmapped mounts and device cgroups are left out.
 
 import type { Err } from '../base/errno.ts';
 import { aclPermission } from './acl.ts';
@@ -148,7 +148,8 @@ export function inodePermission(core: Core, task: VfsTask, inode: Inode, mask: n
     }
     if (inode.immutable) return core.refuse('EPERM', 'vfs.immutable');
   }
-  return genericPermission(core, task.cred, inode, mask);
+  const err = genericPermission(core, task.cred, inode, mask);
+  return err !== 0 ? err : (core.env.hooks.inodePermission?.(task, inode.key, mask) ?? 0);
 }
 
 /**

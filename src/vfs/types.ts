@@ -22,6 +22,7 @@ export type FsType =
   | 'sysfs'
   | 'securityfs'
   | 'devtmpfs'
+  | 'smackfs'
   | 'overlay'
   | 'fuse';
 
@@ -36,6 +37,7 @@ export const FS_MAGIC: Readonly<Record<FsType, number>> = {
   sysfs: 0x62656572,
   securityfs: 0x73636673,
   devtmpfs: 0x01021994,
+  smackfs: 0x43415d53,
   overlay: 0x794c7630,
   fuse: 0x65735546,
 };
@@ -279,6 +281,8 @@ export interface Cred {
   readonly groups: readonly number[];
   readonly caps: bigint;
   readonly userNs: number;
+  /** Label that a security module gave the task; absent: the module's default. */
+  readonly label?: string;
 }
 
 /** The part of a task that path walks and checks look at. */

@@ -292,9 +292,15 @@ export class Vfs extends Core implements VfsApi {
 
   stat(task: VfsTask, path: string, follow = true): Result<Stat> {
     const at = pathLookup(this, task, path, { follow });
-    return this.#result('vfs.stat', at.ok ? ok(statOf(this, this.dentry(at.value.dentry).inode)) : at, {
-      path,
-    });
+    const got = at.ok ? this.#stat(task, at.value) : at;
+    return this.#result('vfs.stat', got, { path });
+  }
+
+  /** @kernel fs/stat.c vfs_getattr() */
+  #stat(task: VfsTask, at: PathRef): Result<Stat> {
+    const refused = this.env.hooks.inodeGetattr?.(task, at) ?? 0;
+    if (refused !== 0) return this.refused(refused, 'vfs.refused_by_hook');
+    return ok(statOf(this, this.dentry(at.dentry).inode));
   }
 
   fstat(file: FileId): Stat {
@@ -343,7 +349,7 @@ export class Vfs extends Core implements VfsApi {
     const bad = xattr.checkXattrName(this, name);
     if (bad !== 0) return this.#result('vfs.getxattr', fail(bad), { target, name });
     const at = this.#place(task, target);
-    const got = at.ok ? xattr.getxattr(this, task, at.value, name) : at;
+    const got = at.ok ? this.#getxattr(task, at.value, name) : at;
     return this.#result('vfs.getxattr', got, { target, name });
   }
 
@@ -362,6 +368,16 @@ export class Vfs extends Core implements VfsApi {
   setGeneration(task: VfsTask, file: FileId, generation: number): Err {
     return this.finish('vfs.set_generation', this.#setGeneration(task, file, generation), {
       file,
+  /** @kernel fs/xattr.c vfs_getxattr(), xattr_getsecurity() */
+  #getxattr(task: VfsTask, at: PathRef, name: string): Result<Uint8Array> {
+    const { hooks } = this.env;
+    const { inode } = this.dentry(at.dentry);
+    const refused = hooks.inodeGetxattr?.(task, at, inode, name) ?? 0;
+    if (refused !== 0) return this.refused(refused, 'vfs.refused_by_hook');
+    const kept = hooks.inodeGetsecurity?.(inode, name);
+    return kept === undefined ? xattr.getxattr(this, task, at, name) : ok(kept);
+  }
+
       generation,
     });
   }
