@@ -98,15 +98,31 @@ def run(ops):
     out = []; dump('/', out)
     return {'ops': res, 'tree': out}
 
+def mounted(base, ops):
+    # an overlay: the first `lower` operations make the lower layer, the others run on the merged tree
+    for d in ('l', 'u', 'w', 'm'): os.mkdir(base + '/' + d); os.chmod(base + '/' + d, 0o755)
+    os.mkdir(base + '/l/tmp'); os.chmod(base + '/l/tmp', 0o1777)
+    pid = os.fork()
+    if pid == 0:
+        os.chroot(base + '/l'); os.chdir('/'); os.umask(0); run(ops[:job['lower']]); os._exit(0)
+    os.waitpid(pid, 0)
+    data = 'lowerdir=%s/l,upperdir=%s/u,workdir=%s/w,redirect_dir=off,index=off,metacopy=%s' % (base, base, base, job['metacopy'])
+    check(libc.mount(b'ov', (base + '/m').encode(), b'overlay', 0, data.encode()))
+
 job = json.load(sys.stdin)
 for i, ops in enumerate(job['runs']):
     base = job['base'] + '/r%d' % i
     os.mkdir(base); os.chmod(base, 0o755)
     r, w = os.pipe(); pid = os.fork()
     if pid == 0:
-        os.chroot(base); os.chdir('/')
-        os.umask(0)
-        os.mkdir('/tmp', 0o1777); os.chmod('/tmp', 0o1777)
+        if 'lower' in job:
+            mounted(base, ops); ops = ops[job['lower']:]
+            os.chroot(base + '/m'); os.chdir('/')
+        else:
+            os.chroot(base); os.chdir('/')
+            os.umask(0)
+            os.mkdir('/tmp', 0o1777); os.chmod('/tmp', 0o1777)
         data = json.dumps(run(ops)).encode(); os.write(w, data) if len(data) < 60000 else os.fdopen(w, 'wb').write(data)
         os._exit(0)
     os.close(w); print(os.fdopen(r, 'rb').read().decode()); os.waitpid(pid, 0)
+    if 'lower' in job: libc.umount2((base + '/m').encode(), 0)

@@ -93,7 +93,7 @@ export function silentHooks(): SecurityHooks {
 
 export class Simulated {
   readonly vfs: Vfs;
-  readonly root: PathRef;
+  root: PathRef;
   readonly slots = new Map<string, FileId>();
 
   constructor(type: FsType, sysctl?: FsSysctl) {
@@ -109,6 +109,23 @@ export class Simulated {
     this.root = this.vfs.attach(sb, 1, null);
     if (type === 'ext4') this.vfs.depopulate(this.lookup(this.task({ op: '' }), '/lost+found'));
     this.vfs.populate(this.root, '/tmp', { mode: S_IFDIR | 0o1777 });
+  }
+
+  /** Mounts an overlay over what `lower` makes, and goes on in there. */
+  enterOverlay(lower: readonly Op[], metacopy: string): void {
+    const top = this.root;
+    for (const d of ['/l', '/u', '/w', '/m']) this.vfs.populate(top, d, { mode: S_IFDIR | 0o755 });
+    this.vfs.populate(top, '/l/tmp', { mode: S_IFDIR | 0o1777 });
+    this.root = this.lookup(this.task({ op: '' }), '/l');
+    for (const op of lower) this.one(op);
+    for (const file of this.slots.values()) this.vfs.put(this.task({ op: '' }), file);
+    this.slots.clear();
+    this.root = top;
+    const data = `lowerdir=/l,upperdir=/u,workdir=/w,metacopy=${metacopy}`;
+    const root = this.task({ op: '' });
+    const err = this.vfs.mount(root, { source: 'ov', target: '/m', type: 'overlay', flags: [], data });
+    if (err !== 0) throw new Error(`overlay: ${err}`);
+    this.root = this.lookup(root, '/m');
   }
 
   private lookup(task: VfsTask, path: string): PathRef {
@@ -162,10 +179,17 @@ export class Simulated {
     for (const { name } of [...list.value].sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const path = dir === '/' ? `/${name}` : `${dir}/${name}`;
       const inode = this.vfs.inodeOf(this.lookup(root, path));
-      const content =
-        inode.content?.kind === 'bytes' ? fromLatin1(inode.content.bytes) : (inode.target ?? '');
-      const xattrs = inode.xattrs.map((x) => [x.name, fromLatin1(x.value)] as const);
-      out.push([path, inode.mode, inode.nlink, inode.uid, inode.gid, content, xattrs]);
+      const data = this.vfs.contentOf(inode.key);
+      const regular = (inode.mode & S_IFMT) === S_IFREG && data.kind === 'bytes';
+      const content = regular ? fromLatin1(data.bytes) : (inode.target ?? '');
+      const shown = inode.realMeta === null ? inode : this.vfs.inode(inode.realMeta);
+      const xattrs = shown.xattrs
+        .filter((x) => inode.layers === null || !x.name.startsWith('trusted.overlay.'))
+        .map((x) => [x.name, fromLatin1(x.value)] as const);
+      const st = this.vfs.stat(root, path, false);
+      if (!st.ok) throw new Error(`${path}: ${st.errno}`);
+      const { mode, nlink, uid, gid } = st.value;
+      out.push([path, mode, nlink, uid, gid, content, xattrs]);
       if ((inode.mode & S_IFMT) === S_IFDIR) this.dump(path, out);
     }
   }
@@ -340,7 +364,7 @@ const VALUES = [
 ];
 
 /** A random sequence from a generator of integers below a bound. */
-export function randomOps(below: (n: number) => number, length: number): Op[] {
+export function randomOps(below: (n: number) => number, length: number, overlay = false): Op[] {
   const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
   const path = (): string => {
     const n = below(10) < 5 ? 1 : below(10) < 7 ? 2 : 3;
@@ -446,7 +470,12 @@ export function randomOps(below: (n: number) => number, length: number): Op[] {
     { op: 'symlink', path: '/s', target: pick(['d', '/d/e', 'a', 's', '/tmp/x', 'd/']) },
     { op: 'mkdir', path: '/e', mode: 0o777, umask: 0 },
   ];
-  return [...prelude, ...Array.from({ length }, () => ({ ...pick(makers)(), ...who() }))];
+  const one = (): Op => {
+    const op = { ...pick(makers)(), ...who() };
+    // Newer kernels copy up a file whose capability xattr is empty, others refuse it.
+    return overlay && op.name === 'security.capability' && op.data === '' ? { ...op, data: CAP2 } : op;
+  };
+  return [...prelude, ...Array.from({ length }, one)];
 }
 
 /** Sequences that fill and empty the xattrs of two files. */

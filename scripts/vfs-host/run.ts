@@ -1,5 +1,5 @@
 // Compares the VFS with this machine's own kernel: random operation sequences on both, as root in a chroot.
-//   npx tsx scripts/vfs-host/run.ts DIR tmpfs|ext4 RUNS LENGTH [SEED] [all|xattr]
+//   npx tsx scripts/vfs-host/run.ts DIR tmpfs|ext4 RUNS LENGTH [SEED] [all|xattr|overlay|metacopy]
 // DIR lies on a file system of the named type. Prints every sequence that differs, cut to its shortest prefix. Needs Linux,
 // root and python3; not a part of the test suite, which has the same comparison through node:fs.
 
@@ -11,6 +11,9 @@ import { type Op, type RunResult, randomOps, randomXattrOps, Simulated } from '.
 
 const [dir = '/dev/shm', type = 'tmpfs', runs = '100', length = '40', seed = '1', kind = 'all'] =
   process.argv.slice(2);
+const LOWER = 20;
+const overlay = kind === 'overlay' || kind === 'metacopy';
+const metacopy = kind === 'metacopy' ? 'on' : 'off';
 const sysctl = (name: string): number => Number(readFileSync(`/proc/sys/fs/protected_${name}`, 'utf8'));
 const settings = {
   protectedSymlinks: sysctl('symlinks'),
@@ -22,7 +25,7 @@ const settings = {
 function onHost(lists: readonly (readonly Op[])[]): RunResult[] {
   const base = mkdtempSync(`${dir}/vfs-`);
   try {
-    const input = JSON.stringify({ base, runs: lists });
+    const input = JSON.stringify({ base, runs: lists, ...(overlay ? { lower: LOWER, metacopy } : {}) });
     const out = execFileSync('python3', [new URL('./host.py', import.meta.url).pathname], {
       input,
       maxBuffer: 1 << 30,
@@ -40,16 +43,19 @@ function onHost(lists: readonly (readonly Op[])[]): RunResult[] {
 const lists = Array.from({ length: Number(runs) }, (_, i) => {
   const random = new Random(seedRandom(`${seed}/${i}`));
   const make = kind === 'xattr' ? randomXattrOps : randomOps;
-  return make((n) => random.u32() % n, Number(length));
+  return make((n) => random.u32() % n, Number(length), overlay);
 });
 const host = onHost(lists);
 let bad = 0;
 const kinds = new Map<string, number>();
 const ok = new Map<string, number>();
-for (const [i, ops] of lists.entries()) {
+for (const [i, all] of lists.entries()) {
+  const ops = overlay ? all.slice(LOWER) : all;
   const want = host[i];
   if (want === undefined) throw new Error('host gave no result');
-  const got = new Simulated(type as FsType, settings).run(ops);
+  const machine = new Simulated(type as FsType, settings);
+  if (overlay) machine.enterOverlay(all.slice(0, LOWER), metacopy);
+  const got = machine.run(ops);
   const at = ops.findIndex((_, k) => JSON.stringify(got.ops[k]) !== JSON.stringify(want.ops[k]));
   for (const [k, op] of ops.entries()) {
     const key = `${op.op} ${want.ops[k]?.[0]}`;
@@ -64,6 +70,8 @@ for (const [i, ops] of lists.entries()) {
   if (seen > 0) continue;
   console.log(`--- run ${i}: ${key}`);
   if (at >= 0) {
+    for (const op of overlay ? all.slice(0, LOWER) : [])
+      console.log(`lower ${JSON.stringify(op).slice(0, 200)}`);
     for (const [k, op] of ops.slice(0, at + 1).entries())
       console.log(`${JSON.stringify(op).slice(0, 200)} => ${JSON.stringify(want.ops[k]).slice(0, 160)}`);
     console.log(`ours: ${JSON.stringify(got.ops[at]).slice(0, 300)}`);

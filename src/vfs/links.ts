@@ -95,7 +95,7 @@ export function dropName(core: Core, dentry: Dentry): void {
 }
 
 /** @kernel fs/libfs.c simple_empty() */
-function isEmpty(core: Core, dentry: Dentry): boolean {
+export function isEmpty(core: Core, dentry: Dentry): boolean {
   const { children, layers } = core.inode(dentry.inode);
   return layers === null ? (children?.size ?? 0) === 0 : mergedNames(core, layers).length === 0;
 }
@@ -270,12 +270,11 @@ function vfsRename(core: Core, task: VfsTask, move: Move): Err {
     return core.refuse('EBUSY', 'vfs.busy');
   if ((flags & RENAME_WHITEOUT) !== 0 && (!core.fs(from.sb).whiteout || from.layers !== null))
     return core.refuse('EINVAL', 'vfs.unsupported');
-  if (!exchange && targetDirs && target !== undefined && !isEmpty(core, target))
-    return core.refuse('ENOTEMPTY', 'vfs.not_empty');
-  if (from.layers !== null) {
+  if (from.layers !== null)
     return core.overlay.rename(core, task, source, newDir, move.name, target, exchange);
-  }
   if (exchange && target !== undefined) return swap(core, move, target);
+  if (targetDirs && target !== undefined && !isEmpty(core, target))
+    return core.refuse('ENOTEMPTY', 'vfs.not_empty');
   return moveName(core, task, move);
 }
 

@@ -285,6 +285,17 @@ export function dentryOpen(
   op: OpenOp,
   created: boolean,
 ): Result<FileId> {
+  return openFile(core, task, path, op, created, null);
+}
+
+function openFile(
+  core: Core,
+  task: VfsTask,
+  path: PathRef,
+  op: OpenOp,
+  created: boolean,
+  real: FileId | null,
+): Result<FileId> {
   const { inode: key } = core.dentry(path.dentry);
   const inode = core.inode(key);
   const isPath = (op.flags & O_PATH) !== 0;
@@ -309,13 +320,13 @@ export function dentryOpen(
     cred: task.cred,
     priv: null,
     seq: null,
-    real: null,
+    real,
   };
   core.setFile(file);
   count(core, inode, file.fmode, 1);
   if (isPath) return ok(id);
   let err = core.env.hooks.fileOpen(task, id);
-  if (err === 0) err = fileOwnOpen(core, task, file, op.flags);
+  if (err === 0 && real === null) err = fileOwnOpen(core, task, file, op.flags);
   if (err !== 0) {
     const { why } = core;
     count(core, core.inode(key), file.fmode, -1);
@@ -408,8 +419,8 @@ export function tmpfile(core: Core, task: VfsTask, at: PathRef, op: OpenOp): Res
   const inode = core.inode(dir.inode);
   const denied = inodePermission(core, task, inode, MAY_WRITE | MAY_EXEC);
   if (denied !== 0) return fail(denied);
-  if (!core.fs(inode.sb).tmpfile || inode.layers !== null)
-    return core.refused('EOPNOTSUPP', 'vfs.unsupported');
+  if (inode.layers !== null) return overlayTmpfile(core, task, at, op);
+  if (!core.fs(inode.sb).tmpfile) return core.refused('EOPNOTSUPP', 'vfs.unsupported');
   const made = bearInode(core, task, dir.inode, '/', { mode: op.mode }, 0);
   if (!made.ok) return made;
   const { key, ino } = made.value;
@@ -418,6 +429,17 @@ export function tmpfile(core: Core, task: VfsTask, at: PathRef, op: OpenOp): Res
   const opened = dentryOpen(core, task, { mount: at.mount, dentry: dentry.id }, op, false);
   if (!opened.ok) return opened;
   core.env.hooks.inodePostCreateTmpfile(task, opened.value, key);
+  return opened;
+}
+
+function overlayTmpfile(core: Core, task: VfsTask, at: PathRef, op: OpenOp): Result<FileId> {
+  const made = core.overlay.unnamed(core, task, core.dentry(at.dentry), op);
+  if (!made.ok) return made;
+  const { dentry, real } = made.value;
+  const path = { mount: at.mount, dentry: dentry.id };
+  const opened = openFile(core, task, path, op, false, real);
+  if (!opened.ok) return opened;
+  core.env.hooks.inodePostCreateTmpfile(task, opened.value, dentry.inode);
   return opened;
 }
 

@@ -12,12 +12,12 @@ import { O_RDONLY, O_WRONLY, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from './constan
 import { NO_CONTENT } from './content.ts';
 import type { Core } from './core.ts';
 import { hashChild, NO_NS, newDentry, unhash } from './dcache.ts';
-import { iputFinal, modified } from './inode.ts';
-import { addLink, dropDirectory, dropName, moveName, swap } from './links.ts';
+import { I_LINKABLE, iputFinal, modified } from './inode.ts';
+import { addLink, dropDirectory, dropName, isEmpty, moveName, swap } from './links.ts';
 import type { FsParameters } from './mount-options.ts';
 import { createSuperblock, privateMount } from './mounts.ts';
 import { pathLookup } from './namei.ts';
-import { dentryOpen, put, tmpfile } from './open.ts';
+import { dentryOpen, type OpenOp, put, tmpfile } from './open.ts';
 import {
   type CopyUp,
   copyAttr,
@@ -37,8 +37,18 @@ import {
   restack,
 } from './overlay.ts';
 import { isDir, isReg } from './perm.ts';
-import type { Dentry, DentryId, Inode, LayerStack, OverlayLayers, PathRef, SbId, VfsTask } from './types.ts';
-import { removexattr, setxattr } from './xattr.ts';
+import type {
+  Dentry,
+  DentryId,
+  FileId,
+  Inode,
+  LayerStack,
+  OverlayLayers,
+  PathRef,
+  SbId,
+  VfsTask,
+} from './types.ts';
+import { removexattr, setxattr, validCapability } from './xattr.ts';
 import { findXattr } from './xattr-store.ts';
 
 // -- mounting
@@ -280,6 +290,7 @@ function copyXattrs(core: Core, as: VfsTask, lower: Inode, to: PathRef): Err {
     const verdict = core.env.hooks.inodeCopyUpXattr(as, lower.key, name);
     if (verdict === 'discard' || verdict === 'ECANCELED') continue;
     if (verdict !== 'copy' && verdict !== 0 && verdict !== 'EOPNOTSUPP') return verdict;
+    if (name === 'security.capability' && !validCapability(value)) continue;
     const err = setxattr(core, as, to, name, value, 0);
     if (err === 0) continue;
     if (err !== 'EOPNOTSUPP' || isAclName(name) || name.startsWith('security.')) return err;
@@ -314,7 +325,7 @@ function copyUpWorkdir(core: Core, as: VfsTask, id: DentryId, into: PathRef): Er
   const inode = core.inode(key);
   const lower = core.inode(core.dentry(realPath(core, inode).dentry).inode);
   const temp = createTemp(core, { ...as, umask: 0 }, inode.sb, {
-    mode: lower.mode & S_IFMT,
+    mode: lower.target === null ? lower.mode & S_IFMT : lower.mode,
     rdev: lower.rdev,
     ...(lower.target === null ? {} : { target: lower.target }),
   });
@@ -421,8 +432,26 @@ function present(core: Core, dir: Dentry, name: string, upper: DentryId): Dentry
   return dentry;
 }
 
+/** What the upper directory has under a name, whiteouts left out. */
+function upperEntry(core: Core, dir: DentryId, name: string): DentryId | null {
+  const found = lookupChild(core, core.dentry(dir), name);
+  return found === undefined || whiteoutAt(core, dir, name) !== undefined ? null : found.id;
+}
+
+/** A hard link of the upper inode went: the overlay's inode is reached through another one. */
+function repoint(core: Core, inode: Inode): void {
+  const upper = inode.layers?.upper ?? null;
+  if (upper === null || inode.layers === null || core.state.dentries.get(upper)?.hashed === true) return;
+  for (const dentry of core.state.dentries.values())
+    if (dentry.inode === inode.realMeta && dentry.hashed) {
+      core.setInode({ ...core.inode(inode.key), layers: { ...inode.layers, upper: dentry.id } });
+      return;
+    }
+}
+
 /** The overlay forgets a name; its inode goes with its last name and user. */
 function forget(core: Core, dentry: Dentry): void {
+  repoint(core, core.inode(dentry.inode));
   const inode = core.inode(dentry.inode);
   const nlink = isDir(inode) ? 0 : inode.nlink - 1;
   const keep = inode.openCount > 0 || isDir(inode);
@@ -439,7 +468,7 @@ function remove(core: Core, task: VfsTask, dentry: Dentry): Err {
   const parent = core.inode(dir.inode);
   const into = realPath(core, parent);
   const covered = parent.layers !== null && lowerPositive(core, parent.layers, dentry.name);
-  const upper = core.inode(dentry.inode).layers?.upper ?? null;
+  const upper = upperEntry(core, into.dentry, dentry.name);
   if (covered) {
     const failed = whiteOut(core, mounter(core, dir.sb, task), dir.sb, into, dentry.name, upper);
     if (failed !== 0) return failed;
@@ -513,6 +542,8 @@ function rename(
   if (fixed(inode)) return core.refuse('EXDEV', 'vfs.unsupported');
   if (exchange && target !== undefined && fixed(core.inode(target.inode)))
     return core.refuse('EXDEV', 'vfs.unsupported');
+  if (!exchange && target !== undefined && isDir(core.inode(target.inode)) && !isEmpty(core, target))
+    return core.refuse('ENOTEMPTY', 'vfs.not_empty');
   let err = copyUp(core, task, source.id, 'meta');
   if (err === 0) err = copyUp(core, task, dir.id, 'meta');
   if (err === 0 && exchange && target !== undefined) err = copyUp(core, task, target.id, 'meta');
@@ -522,7 +553,9 @@ function rename(
   const oldParent = core.inode(oldDir.inode);
   const from = realPath(core, oldParent);
   const into = realPath(core, core.inode(dir.inode));
-  const moved = core.dentry(realPath(core, core.inode(source.inode)).dentry);
+  const found = upperEntry(core, from.dentry, source.name);
+  if (found === null) return core.refuse('ESTALE', 'vfs.no_entry');
+  const moved = core.dentry(found);
   const hole = !exchange && oldParent.layers !== null && lowerPositive(core, oldParent.layers, source.name);
   const above = lookupChild(core, core.dentry(into.dentry), name);
   if (exchange && above !== undefined)
@@ -563,5 +596,28 @@ function moveShown(
   for (const key of [source.inode, oldDir.inode, dir.inode]) copyAttr(core, key);
 }
 
+/**
+ * The unnamed upper file behind an unnamed file of the overlay: both are open, and the overlay's dentry is made.
+ *
+ * @kernel fs/overlayfs/dir.c ovl_tmpfile()
+ */
+function unnamed(
+  core: Core,
+  task: VfsTask,
+  dir: Dentry,
+  op: OpenOp,
+): Result<{ dentry: Dentry; real: FileId }> {
+  const err = copyUp(core, task, dir.id, 'meta');
+  if (err !== 0) return fail(err);
+  const into = realPath(core, core.inode(dir.inode));
+  const opened = tmpfile(core, creator(core, dir.sb, task), into, op);
+  if (!opened.ok) return opened;
+  const { path } = core.file(opened.value);
+  const inode = overlayInode(core, dir.sb, { upper: path.dentry, lowers: [] });
+  core.setInode({ ...core.inode(inode.key), flags: I_LINKABLE });
+  const dentry = newDentry(core, dir.id, `#${inode.ino}`, core.inode(inode.key), false);
+  return ok({ dentry, real: opened.value });
+}
+
 /** The operations of overlay mounts. */
-export const OVERLAY: OverlayOps = { mount, copyUp, create, remove, link, rename };
+export const OVERLAY: OverlayOps = { mount, copyUp, create, remove, link, rename, unnamed };

@@ -11,10 +11,12 @@ import type { Core } from './core.ts';
 import { childKey, hashChild, newDentry } from './dcache.ts';
 import { allocIno, holdInode, newInode, releaseReal } from './inode.ts';
 import type { FsParameters } from './mount-options.ts';
+import type { OpenOp } from './open.ts';
 import { isDir } from './perm.ts';
 import type {
   Dentry,
   DentryId,
+  FileId,
   Inode,
   InodeKey,
   LayerStack,
@@ -49,10 +51,21 @@ export interface OverlayOps {
     target: Dentry | undefined,
     exchange: boolean,
   ): Err;
+  unnamed(core: Core, task: VfsTask, dir: Dentry, op: OpenOp): Result<{ dentry: Dentry; real: FileId }>;
 }
 
 /** A name that overlayfs keeps for itself. */
 export const isPrivate = (name: string): boolean => name.startsWith('trusted.overlay.');
+
+/** Overlayfs's own names are free for its users: they get another prefix in the layer. */
+export const escapedName = (name: string): string =>
+  isPrivate(name) ? `trusted.overlay.overlay.${name.slice(16)}` : name;
+
+/** The name that a user of the overlay sees, null for one that overlayfs keeps. */
+export function shownName(name: string): string | null {
+  if (!isPrivate(name)) return name;
+  return name.startsWith('trusted.overlay.overlay.') ? `trusted.overlay.${name.slice(24)}` : null;
+}
 
 export function layersOf(core: Core, sb: SbId): OverlayLayers {
   const { overlay } = core.superblock(sb);

@@ -20,7 +20,7 @@ import {
 } from './constants.ts';
 import type { Core } from './core.ts';
 import { byteLength, changed, relinked } from './inode.ts';
-import { copyAttr, isPrivate, metaInode, mounter, realPath } from './overlay.ts';
+import { copyAttr, escapedName, metaInode, mounter, realPath, shownName } from './overlay.ts';
 import {
   capable,
   capableInode,
@@ -85,7 +85,7 @@ function resolveName(core: Core, inode: Inode, name: string): Err {
 }
 
 /** A revision 2 or 3 header of the right size, as file capabilities must have. */
-function validCapability(value: Uint8Array): boolean {
+export function validCapability(value: Uint8Array): boolean {
   const revision = new Reader(value, 'le').u32() & 0xff00_0000;
   return (
     (value.length === 20 && revision === 0x0200_0000) || (value.length === 24 && revision === 0x0300_0000)
@@ -174,12 +174,12 @@ export function overlayXattrSet(
   flags: number,
 ): Err {
   const { inode: key, sb } = core.dentry(dentry);
-  const bad = resolveName(core, core.inode(key), name);
-  if (bad !== 0) return bad;
-  if (isPrivate(name)) return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
   const inode = core.inode(key);
-  if (value === null && inode.layers?.upper === null && findXattr(metaInode(core, inode), name) === undefined)
-    return core.refuse('ENODATA', 'vfs.no_data');
+  const own = escapedName(name);
+  if (value === null && inode.layers?.upper === null) {
+    const there = getxattr(core, mounter(core, sb, task), realPath(core, inode), own);
+    if (!there.ok) return there.errno;
+  }
   const err = core.overlay.copyUp(core, task, dentry, 'meta');
   if (err !== 0) return err;
   const as = mounter(core, sb, task);
@@ -220,8 +220,9 @@ export function getxattr(core: Core, task: VfsTask, path: PathRef, name: string)
   if (denied !== 0) return fail(denied);
   const bad = resolveName(core, inode, name);
   if (bad !== 0) return fail(bad);
-  const hidden = inode.layers !== null && isPrivate(name);
-  const value = hidden ? undefined : findXattr(metaInode(core, inode), name);
+  if (inode.layers !== null)
+    return getxattr(core, mounter(core, inode.sb, task), realPath(core, inode), escapedName(name));
+  const value = findXattr(inode, name);
   if (value === undefined) return core.refused('ENODATA', 'vfs.no_data');
   return name === XATTR_NAME_CAPS ? shownCapability(core, task, value) : ok(value);
 }
@@ -244,10 +245,9 @@ function shownCapability(core: Core, task: VfsTask, value: Uint8Array): Result<U
 export function listxattr(core: Core, task: VfsTask, path: PathRef): Result<readonly string[]> {
   const inode = core.inode(core.dentry(path.dentry).inode);
   const trusted = capable(task.cred, CAP_SYS_ADMIN);
-  const hides = inode.layers !== null;
-  const names = metaInode(core, inode)
-    .xattrs.map((x) => x.name)
-    .filter((n) => (trusted || !n.startsWith('trusted.')) && !(hides && isPrivate(n)));
+  const stored = metaInode(core, inode).xattrs.map((x) => x.name);
+  const shown = inode.layers === null ? stored : stored.map(shownName).filter((n) => n !== null);
+  const names = shown.filter((n) => trusted || !n.startsWith('trusted.'));
   const size = names.reduce((n, name) => n + byteLength(name) + 1, 0);
   return size > XATTR_LIST_MAX ? core.refused('E2BIG', 'vfs.too_big') : ok(names);
 }
@@ -335,6 +335,9 @@ function overlaySetAcl(
   value: Uint8Array | null,
   removes: boolean,
 ): Err {
+  const over = core.inode(core.dentry(path.dentry).inode);
+  if (value === null && over.layers?.upper === null && findXattr(metaInode(core, over), name) === undefined)
+    return core.refuse('ENODATA', 'vfs.no_data');
   const err = core.overlay.copyUp(core, task, path.dentry, 'meta');
   if (err !== 0) return err;
   const { inode: key, sb } = core.dentry(path.dentry);
