@@ -5,12 +5,11 @@ import { EMPTY, fromLatin1, toHex } from '../base/bytes.ts';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import { pemDecode } from '../crypto/pem.ts';
-import type { Made } from '../integrity/sign.ts';
 import type { DiskSpec, FileSpec, FirmwareSpec, MachineConfig } from '../kernel/api.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { Content, Xattr } from '../vfs/types.ts';
-import { type DataContext, keyOf, looseHex, type ReadFile, resolveContent } from './data.ts';
-import { type EvmFile, hmacValue, portableSignature } from './evm-values.ts';
+import { type DataContext, isEvm, looseHex, type ReadFile, resolveContent, resolveEvm } from './data.ts';
+import type { EvmFile } from './evm-values.ts';
 import { makeKeys } from './keys.ts';
 import type { DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm, EvmForm, KeyForm } from './schema-data.ts';
@@ -77,18 +76,11 @@ export class Builder {
 
   /** A value that a form of security.evm stands for; it needs the file's metadata. */
   evm(form: EvmForm, file: EvmFile, path: readonly PathStep[]): Uint8Array {
-    if ('evm_hmac' in form) return this.#made(hmacValue(looseHex(form.evm_hmac), file), path);
-    const key = keyOf(form.evm_sig, this.context);
-    if (key === null) return EMPTY;
-    if (key !== undefined) return this.#made(portableSignature(key, form.hash ?? 'sha256', file), path);
-    const help = this.#keyHelp(form.evm_sig);
-    this.report([...path, 'evm_sig'], 'scenario.data', `there is no key \`${form.evm_sig}\``, help);
-    return EMPTY;
-  }
-
-  #made(value: Made<Uint8Array>, path: readonly PathStep[]): Uint8Array {
-    if (value.ok) return value.value;
-    this.report(path, 'scenario.data', value.problem, 'attributes are made in the order in which they stand');
+    const found = resolveEvm(form, file, this.context);
+    if (found.ok) return found.value.kind === 'bytes' ? found.value.bytes : EMPTY;
+    const named = found.member === null ? null : 'evm_sig' in form ? form.evm_sig : '';
+    const help = named === null ? 'attributes that it covers stand before it' : this.#keyHelp(named);
+    this.report(found.member === null ? path : [...path, found.member], 'scenario.data', found.message, help);
     return EMPTY;
   }
 
@@ -130,8 +122,7 @@ function fileSpec(b: Builder, form: FileForm, { profile, uuid }: Place, path: re
       generation: form.generation,
       uuid,
     };
-    const evm = typeof value === 'object' && ('evm_sig' in value || 'evm_hmac' in value);
-    xattrs.push({ name, value: evm ? b.evm(value, own, at) : b.bytes(value, at, content) });
+    xattrs.push({ name, value: isEvm(value) ? b.evm(value, own, at) : b.bytes(value, at, content) });
   }
   return {
     mode,

@@ -3,17 +3,19 @@
 // a missing file or key is a mistake with a place.
 
 import { concat, EMPTY, fromHex, toHex, utf8 } from '../base/bytes.ts';
+import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import { fromBase64 } from '../crypto/pem.ts';
 import type { HashName } from '../crypto/provider.ts';
 import { fileContentHash, hashAlgo } from '../integrity/hash-info.ts';
-import { appendModsig, type Made, signedXattr, signMessage } from '../integrity/sign.ts';
+import { appendModsig, imaVeritySign, type Made, signedXattr, signMessage } from '../integrity/sign.ts';
 import { EVM_IMA_XATTR_DIGSIG, IMA_XATTR_DIGEST, IMA_XATTR_DIGEST_NG } from '../integrity/xattr.ts';
 import { bzImage, kernelModule, program } from '../kernel/images.ts';
-import { fsVerityDigest, fsVerityFormattedDigest } from '../vfs/fsverity.ts';
-import type { Content } from '../vfs/types.ts';
+import { FS_VERITY_DEFAULT, fsVerityDigest, fsVerityFormattedDigest } from '../vfs/fsverity.ts';
+import type { Content, Xattr } from '../vfs/types.ts';
+import { type EvmFile, evmFileFor, evmValue, unknownFile } from './evm-values.ts';
 import type { ScenarioKey, ScenarioKeys } from './keys.ts';
 import type { Data } from './ops/types.ts';
-import type { ContentForm, DataForm } from './schema-data.ts';
+import type { ContentForm, DataForm, EvmForm, LabelForm } from './schema-data.ts';
 
 export interface Mistake {
   readonly ok: false;
@@ -45,6 +47,8 @@ const ofBytes = (bytes: Uint8Array): Resolved<Content> => ({ ok: true, value: { 
 const mistake = (message: string, member: string | null = null): Mistake => ({ ok: false, message, member });
 
 const DEFAULT_RELEASE = '6.12.107';
+/** Labels of steps are made for this kernel: which attributes count, and the word size. */
+const DEFAULT_KERNEL = PROFILES['linux-6.12.107'] as KernelProfile;
 
 function resolveMade(form: Exclude<ContentForm, string>): Uint8Array | undefined {
   if ('program' in form) {
@@ -83,9 +87,9 @@ function resolvePlain(form: ContentForm, readFile: ReadFile): Resolved<Content> 
   return ofBytes(resolveMade(form) ?? EMPTY);
 }
 
-type MadeForm = Exclude<DataForm, ContentForm>;
+type MadeForm = Exclude<LabelForm, ContentForm>;
 
-function isMade(form: DataForm): form is MadeForm {
+function isMade(form: DataForm | EvmForm): form is MadeForm {
   return typeof form === 'object' && MADE.some((member) => member in form);
 }
 
@@ -122,12 +126,17 @@ const from = (made: Made<Uint8Array>): Resolved<Content> =>
 /** Signatures over a content; one that is known by its digests can only be signed by them. */
 function resolveSigned(form: MadeForm, key: ScenarioKey, content: Content): Resolved<Content> {
   const alg: HashName = 'hash' in form ? (form.hash ?? 'sha256') : 'sha256';
-  if ('ima_sig' in form) {
+  if ('ima_sig' in form && form.verity !== true) {
     const digest = digestOf(content, alg);
     if (!digest.ok) return digest;
-    return from(signedXattr(key, { type: EVM_IMA_XATTR_DIGSIG, version: 2, alg, digest: digest.value }));
+    const { version = 2 } = form;
+    return from(signedXattr(key, { type: EVM_IMA_XATTR_DIGSIG, version, alg, digest: digest.value }));
   }
   if (content.kind !== 'bytes') return mistake('only known bytes can be signed so');
+  if ('ima_sig' in form) {
+    if (alg !== 'sha256' && alg !== 'sha512') return mistake(`fs-verity has no ${alg}`, 'hash');
+    return from(imaVeritySign(key, alg, fsVerityDigest(content.bytes, { ...FS_VERITY_DEFAULT, alg })));
+  }
   if ('modsig' in form) return from(appendModsig(key, content.bytes, alg));
   const options = { alg, certificates: true };
   if ('cms' in form)
@@ -148,6 +157,7 @@ export function resolveContent(
   own: Content | null = null,
 ): Resolved<Content> {
   if (form === undefined) return ofBytes(EMPTY);
+  if (isEvm(form)) return resolveEvm(form, unknownFile(DEFAULT_KERNEL), context);
   if (!isMade(form)) return resolvePlain(form, context.readFile);
   const member = MADE.find((m) => m in form) ?? 'ima_hash';
   const named = (form as { readonly [member: string]: unknown })[member];
@@ -161,6 +171,28 @@ export function resolveContent(
   if (member === 'cert') return ofBytes(key.certificate);
   const content = subject(form as { readonly of?: ContentForm }, context, own);
   return content.ok ? resolveSigned(form, key, content.value) : content;
+}
+
+export function isEvm(form: DataForm | EvmForm): form is EvmForm {
+  return typeof form === 'object' && ('evm_sig' in form || 'evm_hmac' in form);
+}
+
+/** A value of security.evm for a file, or for the metadata that the form says. */
+export function resolveEvm(form: EvmForm, file: EvmFile, context: DataContext): Resolved<Content> {
+  const key = 'evm_sig' in form ? keyOf(form.evm_sig, context) : looseHex(form.evm_hmac);
+  if (key === null) return ofBytes(EMPTY);
+  if (key === undefined)
+    return mistake(`there is no key \`${'evm_sig' in form ? form.evm_sig : ''}\``, 'evm_sig');
+  const given = form.for?.xattrs;
+  const xattrs: Xattr[] = [];
+  for (const [name, label] of Object.entries(given ?? {})) {
+    const value = resolveContent(label, context);
+    if (!value.ok) return mistake(`${name}: ${value.message}`);
+    if (value.value.kind !== 'bytes') return mistake(`${name}: bytes are needed here`);
+    xattrs.push({ name, value: value.value.bytes });
+  }
+  const covered = evmFileFor(file, form.for ?? {}, given === undefined ? null : xattrs);
+  return from(evmValue(form, key, covered));
 }
 
 /** The form that operations take; bytes that were made or read become hex. */

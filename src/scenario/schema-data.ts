@@ -96,6 +96,10 @@ const contentData = z.union([...plainForms, ...imageForms]).meta({ id: 'Content'
 const keyName = z.string().describe('Name of a key of `keys`.');
 const signHash = hashName.optional().describe('Hash algorithm of the signature; default sha256.');
 const of = contentData.describe('What is hashed or signed.');
+const signatureVersion = z
+  .union([z.literal(2), z.literal(3)])
+  .optional()
+  .describe('Version of the header; default 2. Version 3 covers kind and algorithm too.');
 const ofOwn = contentData
   .optional()
   .describe("What is hashed or signed; for a file of the machine the default is the file's own content.");
@@ -113,6 +117,11 @@ const madeForms = [
   z.strictObject({
     ima_sig: keyName.describe('Signature of a content as security.ima holds it (type 3): name of the key.'),
     hash: signHash,
+    version: signatureVersion,
+    verity: z
+      .boolean()
+      .optional()
+      .describe("Signs the content's fs-verity digest (type 6, version 3) instead."),
     of: ofOwn,
   }),
   z.strictObject({
@@ -136,26 +145,62 @@ const madeForms = [
   }),
 ] as const;
 
-/** Bytes, in one of several spellings. */
-export const dataSchema = z
-  .union([...plainForms, ...imageForms, ...madeForms])
-  .meta({ id: 'Data', description: 'Bytes: plain text, or a map that says how they are made.' });
+/** Metadata that a value of security.evm covers. */
+const evmMetadata = z
+  .strictObject({
+    mode: modeText.optional().describe('Permission bits of a regular file; default "0644".'),
+    owner: ownerText.optional().describe('Default "0:0".'),
+    ino: id32.optional().describe('Inode number; portable signatures have none.'),
+    generation: id32.optional().describe('Inode generation; portable signatures have none.'),
+    uuid: z
+      .string()
+      .regex(/^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$/, 'a UUID')
+      .optional()
+      .describe('Of the file system; default zeros. Portable signatures have none.'),
+    xattrs: z
+      .record(z.string(), z.union([...plainForms, ...imageForms, ...madeForms]))
+      .optional()
+      .describe('Attributes by name.'),
+  })
+  .meta({
+    id: 'EvmMetadata',
+    description: 'What a value of security.evm is made for; an attribute of a file takes the rest from it.',
+  });
 
-/** Values of security.evm, which cover the metadata of the file that they belong to. */
+const evmSig = {
+  evm_sig: keyName.describe('Signature of the metadata as security.evm holds it: name of the key.'),
+  hash: signHash,
+  version: signatureVersion,
+  portable: z
+    .boolean()
+    .optional()
+    .describe('Default true (type 5); false binds it to the inode and the file system (type 3).'),
+} as const;
+const evmHmac = {
+  evm_hmac: hexText.describe(
+    'HMAC of the metadata (type 2) under this EVM key; needs `ino` and `generation`.',
+  ),
+} as const;
+
+/** Values of security.evm that say all that they cover. */
 const evmForms = [
-  z.strictObject({
-    evm_sig: keyName.describe('Portable signature of the metadata (type 5): name of the key.'),
-    hash: signHash,
-  }),
-  z.strictObject({
-    evm_hmac: hexText.describe(
-      'HMAC of the metadata (type 2) under this EVM key; needs `ino` and `generation`.',
-    ),
-  }),
+  z.strictObject({ ...evmSig, for: evmMetadata }),
+  z.strictObject({ ...evmHmac, for: evmMetadata }),
 ] as const;
 
+/** Values of security.evm, which cover the metadata of the file that they belong to. */
+const ownEvmForms = [
+  z.strictObject({ ...evmSig, for: evmMetadata.optional() }),
+  z.strictObject({ ...evmHmac, for: evmMetadata.optional() }),
+] as const;
+
+/** Bytes, in one of several spellings. */
+export const dataSchema = z
+  .union([...plainForms, ...imageForms, ...madeForms, ...evmForms])
+  .meta({ id: 'Data', description: 'Bytes: plain text, or a map that says how they are made.' });
+
 /** Value of an extended attribute of a file of the machine. */
-export const xattrSchema = z.union([...plainForms, ...imageForms, ...madeForms, ...evmForms]).meta({
+export const xattrSchema = z.union([...plainForms, ...imageForms, ...madeForms, ...ownEvmForms]).meta({
   id: 'XattrData',
   description: 'Value of an extended attribute: the forms of Data, and those that need the file’s metadata.',
 });
@@ -178,5 +223,8 @@ export const keysSchema = z.record(z.string().regex(/^[a-z][a-z0-9_-]*$/, 'a low
 
 export type DataForm = z.infer<typeof dataSchema>;
 export type ContentForm = z.infer<typeof contentData>;
-export type EvmForm = z.infer<(typeof evmForms)[number]>;
+export type EvmForm = z.infer<(typeof ownEvmForms)[number]>;
+export type EvmMetadataForm = z.infer<typeof evmMetadata>;
+/** What an attribute that a value of security.evm covers may be. */
+export type LabelForm = ContentForm | z.infer<(typeof madeForms)[number]>;
 export type KeyForm = z.infer<typeof keySchema>;
