@@ -1,5 +1,5 @@
-// Signatures checked by keyrings: xattr signatures by a key's id, PKCS#7 messages by a keyring, and the blacklist. This is
-// what IMA, EVM, IPE, dm-verity and fs-verity mean by "signed".
+// Signatures checked by keyrings: xattr signatures by a key's id, PKCS#7 messages by a keyring, and the
+// blacklist. This is what IMA, EVM, IPE, dm-verity and fs-verity mean by "signed".
 
 import { toHex } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
@@ -85,6 +85,15 @@ export class Trust implements IntegrityKeys, SystemKeys {
   pkcs7Verify(der: Uint8Array, data: Uint8Array, keyring: IntegrityKeyring): Err {
     const message = this.#detached(der, data);
     return message.ok ? this.#verifyMessage(message.value, RING_NAME[keyring], 'module') : message.errno;
+  }
+
+  /**
+   * Appended signature of a module, against the secondary keyring.
+   * @kernel kernel/module/signing.c mod_verify_sig()
+   */
+  verifyModule(content: Uint8Array, der: Uint8Array): Err {
+    const message = this.#detached(der, content);
+    return message.ok ? this.#verifyMessage(message.value, RING_NAME.secondary, 'module') : message.errno;
   }
 
   /** @kernel certs/system_keyring.c verify_pkcs7_signature() */

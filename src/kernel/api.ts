@@ -21,6 +21,8 @@ export interface FileSpec {
   readonly xattrs?: readonly Xattr[];
   readonly ino?: number;
   readonly generation?: number;
+  /** Blocks of 4096 bytes that it has on its disk, where somebody wants to change them below. */
+  readonly blocks?: readonly number[];
 }
 
 /** A block device with a file system; it exists before boot and outlives it. */
@@ -34,6 +36,10 @@ export interface DiskSpec {
   readonly readonly?: boolean;
   /** ext4: made with the feature `verity`; default true. */
   readonly fsVerity?: boolean;
+  /** Bytes of the device. */
+  readonly size?: number;
+  /** First block that a new file gets. */
+  readonly firstBlock?: number;
   readonly files: { readonly [path: string]: FileSpec };
   /** A dm-verity hash tree was made of the image: what it must be opened with. */
   readonly verity?: { readonly rootHash: Uint8Array; readonly salt: Uint8Array };
@@ -44,6 +50,8 @@ export interface RawDiskSpec {
   readonly name: string;
   /** Name of the disk whose dm-verity hash tree it holds. */
   readonly hashTreeOf?: string;
+  /** Bytes of the device. */
+  readonly size?: number;
 }
 
 /** One firmware or boot loader measurement: extended into every bank and kept in the TCG2 event log. */
@@ -72,6 +80,8 @@ export interface MachineConfig {
   /** null: no TPM. */
   readonly tpm?: { readonly banks?: readonly HashName[] } | null;
   readonly firmware?: FirmwareSpec;
+  /** Memory of the machine in MiB, default 512; `mem=` on the command line can only lower it. */
+  readonly memoryMb?: number;
   /** Files of the initramfs, path -> file; /init is made when it is missing. */
   readonly initramfs?: { readonly [path: string]: FileSpec };
   readonly disks?: readonly DiskSpec[];

@@ -3,9 +3,10 @@
 // write. The measured programs themselves are stand-ins (names and versions), so their digests are stable
 // but belong to no released binary.
 
-import { concat, filled, fromHex, latin1, utf8 } from '../base/bytes.ts';
+import { concat, filled, fromHex, latin1, toHex, utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
 import type { FirmwareEvent } from './api.ts';
+import type { BootEvent } from './eventlog.ts';
 
 const EFI_GLOBAL_VARIABLE = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
 const EFI_IMAGE_SECURITY_DATABASE = 'd719b2cb-3d3a-4596-a3bc-dad00e67656f';
@@ -112,6 +113,15 @@ const grub = (pcr: 8 | 9, data: Uint8Array, description: string): FirmwareEvent 
   data,
   event: utf8(`${description}\0`),
 });
+
+/**
+ * Whether the firmware measured the variable SecureBoot with the value 1.
+ * @kernel include/linux/efi.h efi_get_secureboot_mode()
+ */
+export function secureBootOf(events: readonly BootEvent[]): boolean {
+  const on = toHex(variableData(EFI_GLOBAL_VARIABLE, 'SecureBoot', Uint8Array.of(1)));
+  return events.some((e) => e.pcr === 7 && toHex(e.event) === on);
+}
 
 export interface BootFacts {
   readonly release: string;

@@ -88,7 +88,7 @@ function newMachine(config: MachineConfig): MachineState {
     ima: newIma(profile),
     smack: newSmack(),
     ipe: newIpe(),
-    kernel: newKernel(config.cmdline ?? '', imageOf(config)),
+    kernel: newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
   };
 }
 

@@ -6,7 +6,7 @@ import { utf8 } from '../base/bytes.ts';
 import type { Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
 import type { PopulateNode, PseudoNode } from '../vfs/api.ts';
-import { S_IFDIR, S_IFREG } from '../vfs/constants.ts';
+import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { Mount, VfsTask } from '../vfs/types.ts';
 import type { Kernel } from './kernel.ts';
 import { userNamespacePseudo } from './user-namespace.ts';
@@ -51,6 +51,7 @@ export function procTree(): TreeNode[] {
     node('uptime', 0o444, 'proc/uptime'),
     node('modules', 0o444, 'proc/modules'),
     node('filesystems', 0o444, 'proc/filesystems'),
+    node('meminfo', 0o444, 'proc/meminfo'),
     node('mounts', 0o444, 'proc/mounts'),
     node('keys', 0o444, 'proc/keys'),
     dir('self'),
@@ -61,6 +62,11 @@ export function procTree(): TreeNode[] {
     node('self/setgroups', 0o666, 'proc/self/setgroups'),
     node('self/cmdline', 0o444, 'proc/self/cmdline'),
     node('self/status', 0o444, 'proc/self/status'),
+    ...['exe', 'cwd', 'root'].map((name) => ({
+      path: `self/${name}`,
+      mode: S_IFLNK | 0o777,
+      pseudo: `proc/self/${name}`,
+    })),
     node('self/mounts', 0o444, 'proc/mounts'),
     dir('sys'),
     dir('sys/kernel'),
@@ -144,20 +150,26 @@ function sysctlNode(k: Kernel, entry: Sysctl): PseudoNode {
   };
 }
 
-/** Bit 2 of what is written: dentries and inodes. @kernel fs/drop_caches.c drop_caches_sysctl_handler() */
+/** Bit 1 of what is written: pages; bit 2: dentries and inodes. @kernel fs/drop_caches.c drop_caches_sysctl_handler() */
 function dropCaches(k: Kernel): PseudoNode {
   return {
     write: (_task, _file, data) => {
       const m = /^\s*([1-4])(?=[\s\0]|$)/.exec(decoder.decode(data));
       if (m === null) return fail('EINVAL');
+      if (Number(m[1]) & 1) k.env.vfs.dropPages();
       if (Number(m[1]) & 2) k.env.vfs.dropCaches();
       return ok(data.length);
     },
   };
 }
 
-const NODEV = ['sysfs', 'tmpfs', 'proc', 'securityfs', 'devtmpfs', 'ramfs', 'overlay'];
-const FILE_SYSTEMS = `${NODEV.map((f) => `nodev\t${f}\n`).join('')}\text4\n\tvfat\n`;
+const NODEV = ['sysfs', 'tmpfs', 'proc', 'devtmpfs', 'securityfs', 'ramfs'];
+const ON_DISKS = ['ext4', 'vfat'];
+const FILE_SYSTEMS = [
+  ...NODEV.map((f) => `nodev\t${f}\n`),
+  ...ON_DISKS.map((f) => `\t${f}\n`),
+  'nodev\toverlay\n',
+].join('');
 
 /** Behaviour of the nodes above, by key. @kernel fs/proc/generic.c proc_create() */
 export function procPseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
@@ -171,11 +183,20 @@ export function procPseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
     }),
     'proc/modules': textNode(() => modulesText(k)),
     'proc/filesystems': textNode(() => FILE_SYSTEMS),
+    'proc/meminfo': textNode(() => `MemTotal:       ${String(k.state.ramPages * 4).padStart(8)} kB\n`),
     'proc/mounts': textNode((task) => mountsText(k, task)),
     'proc/keys': textNode((task) => k.env.keyCalls.list(k.task(task.pid) ?? { ...task, sessionKeyring: 0 })),
     'proc/self/comm': textNode((task) => `${task.comm}\n`),
     'proc/self/cmdline': textNode((task) => `${task.exe}\0`),
     'proc/self/status': textNode(statusText),
+    'proc/self/exe': {
+      link: (task) => {
+        const exe = k.task(task.pid)?.exeFile;
+        return exe == null ? fail('ENOENT') : ok(k.env.vfs.file(exe.file).path);
+      },
+    },
+    'proc/self/cwd': { link: (task) => ok(task.cwd) },
+    'proc/self/root': { link: (task) => ok(task.root) },
     'proc/osrelease': textNode(() => `${release}\n`),
     'proc/ostype': textNode(() => 'Linux\n'),
     'proc/drop_caches': dropCaches(k),

@@ -5,7 +5,7 @@
 import { Clock } from '../base/clock.ts';
 import type { Err } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
-import type { KernelProfile } from '../base/profile.ts';
+import { enabled, type KernelProfile } from '../base/profile.ts';
 import { Random } from '../base/random.ts';
 import { Trace } from '../base/trace.ts';
 import { Evm } from '../evm/evm.ts';
@@ -24,6 +24,7 @@ import type { VfsTask } from '../vfs/types.ts';
 import { Vfs } from '../vfs/vfs.ts';
 import { bootTask } from './boot-task.ts';
 import type { LateChip } from './chip.ts';
+import { secureBootOf } from './firmware.ts';
 import { Kernel, type KernelListeners } from './kernel.ts';
 import { securityfsNodes } from './securityfs.ts';
 import { fromKid, makeKid } from './user-namespace.ts';
@@ -134,20 +135,19 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
       readFile: (task, path, id) => kernelReadFileFromPath(r.vfs, r.hooks, task, path, id),
       platform: {
         arch: 'efi',
-        secureBoot: false,
+        get secureBoot() {
+          return enabled(r.profile, 'CONFIG_IMA_ARCH_POLICY') && secureBootOf(r.kernel.state.eventLog);
+        },
         trustedBoot: r.tpm !== null,
         moduleSigEnforced: () => r.kernel.state.sysctl.get('module.sig_enforce') === 'Y',
       },
       printk: (line) => r.kernel.printk(line),
-      mapId: (ns, kind, id) => makeKid(r.kernel, ns, kind, id),
-    }),
-  ipe: (state, r) =>
       labels: {
         known: (field, value) => r.smack.known(field, value),
         match: (subject, field, value) => r.smack.match(subject, field, value),
       },
-    new Ipe(state, {
-      profile: r.profile,
+      mapId: (ns, kind, id) => makeKid(r.kernel, ns, kind, id),
+    }),
   smack: (state, r) => {
     const smack = new Smack(state, {
       vfs: r.vfs,
@@ -160,6 +160,9 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
     r.audit.subject = (task) => smack.subject(task);
     return smack;
   },
+  ipe: (state, r) =>
+    new Ipe(state, {
+      profile: r.profile,
       trace: r.trace,
       audit: r.audit,
       vfs: r.vfs,
@@ -195,7 +198,7 @@ function listenersOf(r: Rooms): KernelListeners {
     criticalData: (task, label, event, data, hashed) => r.ima.criticalData(task, label, event, data, hashed),
     kexecSegment: (pages) => r.ima.kexecSegmentSize(pages),
     kexecBuffer: (segment) => r.ima.kexecBuffer(segment),
-    verifyModuleSignature: (content, pkcs7) => verifyDetached(r, content, pkcs7, 'secondary'),
+    verifyModuleSignature: (content, pkcs7) => r.trust.verifyModule(content, pkcs7),
     verifyPkcs7: (data, pkcs7, keyring) => verifyDetached(r, data, pkcs7, keyring),
     requestUserKey: (task, description) => {
       const key = r.keys.requestKey(keyTask(r, task), 'user', description);

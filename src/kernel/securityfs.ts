@@ -1,7 +1,7 @@
 // Nodes of securityfs that come and go at run time, and those that belong to the kernel itself: the list of
 // LSMs and the firmware's event log.
 
-import { concat, utf8 } from '../base/bytes.ts';
+import { utf8 } from '../base/bytes.ts';
 import { ok } from '../base/errno.ts';
 import { enabled, type KernelProfile } from '../base/profile.ts';
 import type { SecurityfsNodes } from '../ipe/env.ts';
@@ -9,7 +9,6 @@ import type { PseudoNode, VfsApi } from '../vfs/api.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../vfs/constants.ts';
 import type { Dentry, SbId } from '../vfs/types.ts';
 import { bootTask } from './boot-task.ts';
-import { describeEvent } from './eventlog.ts';
 import { eventLogBytes } from './measured-boot.ts';
 import { rootOf } from './populate.ts';
 import type { Rooms } from './rooms.ts';
@@ -90,8 +89,5 @@ export function kernelPseudo(r: Rooms): Readonly<Record<string, PseudoNode>> {
   return {
     'kernel/lsm': { read: () => ok(utf8(r.kernel.state.lsms.join(','))) },
     'kernel/binary_bios_measurements': { read: () => ok(eventLogBytes(r.chip?.banks ?? [], events())) },
-    'kernel/ascii_bios_measurements': {
-      read: () => ok(concat(...events().map((e) => utf8(`${describeEvent(e)}\n`)))),
-    },
   };
 }

@@ -169,7 +169,8 @@ export interface KernelState {
   /** Number of the TPM that is bound to its driver (tpmN), null when none is; and the next number. */
   readonly tpmNumber: number | null;
   readonly tpmNext: number;
-  /** Pages of memory. */
+  /** Memory of the machine, and the pages of it that this kernel can use (mem= lowers them). */
+  readonly memoryKb: number;
   readonly ramPages: number;
   /** Names of the active security modules, as securityfs lists them. */
   readonly lsms: readonly string[];
@@ -197,10 +198,26 @@ export const INIT_CRED: Cred = {
 /** First process id after the kernel's own threads of a small machine. */
 const FIRST_USER_PID = 64;
 
-/** 512 MiB. */
-const DEFAULT_RAM_PAGES = 131072;
+const PAGE_KB = 4;
+/** What the kernel image, its tables and reserved regions take of a small machine. */
+const KERNEL_KB = 17000;
 
-export function newKernel(cmdline: string, image: KernelImage = {}): KernelState {
+/**
+ * Pages that are left for use: page descriptors take one part in 64.
+ * @kernel mm/mm_init.c mem_init_print_info()
+ */
+export function ramPagesOf(memoryKb: number): number {
+  return Math.max(1, Math.floor((memoryKb - memoryKb / 64 - KERNEL_KB) / PAGE_KB));
+}
+
+/** 512 MiB. */
+const DEFAULT_MEMORY_KB = 524288;
+
+export function newKernel(
+  cmdline: string,
+  image: KernelImage = {},
+  memoryKb: number = DEFAULT_MEMORY_KB,
+): KernelState {
   return {
     cmdline,
     root: null,
@@ -221,7 +238,8 @@ export function newKernel(cmdline: string, image: KernelImage = {}): KernelState
     panic: null,
     tpmNumber: 0,
     tpmNext: 1,
-    ramPages: DEFAULT_RAM_PAGES,
+    memoryKb,
+    ramPages: ramPagesOf(memoryKb),
     lsms: [],
     image,
     boots: 1,

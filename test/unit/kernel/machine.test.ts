@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { concat, filled, fromUtf8, toHex } from '../../../src/base/bytes.ts';
 import { toArray } from '../../../src/base/list.ts';
+import { type KernelProfile, PROFILES } from '../../../src/base/profile.ts';
 import { crypto } from '../../../src/crypto/provider.ts';
 import { decodeEventLog, LOG_ALGS, replayEventLog } from '../../../src/kernel/eventlog.ts';
 import { bzImage, program } from '../../../src/kernel/images.ts';
@@ -77,6 +78,23 @@ describe('boot', () => {
     expect(read(m.sys(1), '/proc/cmdline')).toBe('ima_policy=tcb debug HOME=/ -- single\n');
     expect(m.kernel.state.initArgs).toEqual(['debug', 'single']);
     expect(m.kernel.state.initEnv).toEqual(['HOME=/']);
+  });
+
+  it('knows its memory, which mem= can only lower', () => {
+    expect(read(machine().sys(1), '/proc/meminfo')).toBe('MemTotal:         499096 kB\n');
+    expect(read(machine({ cmdline: 'mem=64M' }).sys(1), '/proc/meminfo')).toBe(
+      'MemTotal:          47512 kB\n',
+    );
+    expect(read(machine({ cmdline: 'mem=4G' }).sys(1), '/proc/meminfo')).toContain('499096');
+  });
+
+  it('loads the architecture policy when the firmware measured secure boot', () => {
+    const base = PROFILES['linux-6.12.107'] as KernelProfile;
+    const profile = { ...base, config: { ...base.config, CONFIG_IMA_ARCH_POLICY: 'y' } };
+    const policy = (m: Machine): unknown => read(m.sys(1), '/sys/kernel/security/ima/policy');
+    expect(policy(machine({ profile }))).toMatch(/func=KEXEC_KERNEL_CHECK/);
+    expect(policy(machine({ profile, firmware: { events: [] } }))).toBe('');
+    expect(policy(machine())).toBe('');
   });
 
   it('panics when no first program may run, and nothing runs any more', () => {

@@ -132,6 +132,19 @@ describe('/proc', () => {
     expect(write(sys, '/proc/sys/fs/verity/require_signatures', '2')).toBe('EINVAL');
   });
 
+  it('leads to the program, the directory and the root of whoever looks', () => {
+    const m = machine();
+    const sys = m.sys(m.spawn({}));
+    sys.mkdir('/mnt/d', 0o755);
+    write(sys, '/mnt/d/f', 'here');
+    sys.chdir('/mnt/d');
+    expect(read(sys, '/proc/self/cwd/f')).toBe('here');
+    expect(value(sys.stat('/proc/self/exe')).ino).toBe(value(sys.stat('/init')).ino);
+    expect(errnoOf(sys.exec('/proc/self/exe', ['again']))).toBe(0);
+    sys.chroot('/mnt');
+    expect(errnoOf(sys.stat('/d/f'))).toBe(0);
+  });
+
   it('locks module loading and kexec for good', () => {
     const m = machine();
     const sys = m.sys(1);
