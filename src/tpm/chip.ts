@@ -11,7 +11,7 @@ export interface BankDigest {
 }
 
 export interface TpmChip {
-  /** Allocated banks in the TPM's order (TPM2_GetCapability(TPM_CAP_PCRS)), those the kernel can map to a hash. */
+  /** Allocated banks in the order of TPM2_GetCapability(TPM_CAP_PCRS), those the kernel can map to a hash. */
   readonly banks: readonly HashName[];
   /** 0 or the TPM's response code; negative -ENODEV (-19) when the driver is gone. */
   pcrExtend(pcr: number, digests: readonly BankDigest[]): number;

@@ -1,5 +1,6 @@
-// DER of X.509 as far as TPM2_CertifyX509 needs it: walking the caller's partial certificate, checking its key-usage
-// extensions against the key, and the elements that the TPM adds (algorithm identifier, public key, serial, version).
+// DER of X.509 as far as TPM2_CertifyX509 needs it: walking the caller's partial certificate, checking its
+// key-usage extensions against the key, and the elements that the TPM adds (algorithm identifier, public
+// key, serial, version).
 
 import { concat, equalBytes } from '../base/bytes.ts';
 import { bytesToBigint } from '../crypto/bigint.ts';

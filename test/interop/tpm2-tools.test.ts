@@ -1,5 +1,5 @@
-// The real tpm2-tools against `kisim tpm serve` (both framings) and `kisim tpm pipe`. Each step is one tool; a failing
-// tool's words are the failure message.
+// The real tpm2-tools against `kisim tpm serve` (both framings) and `kisim tpm pipe`. Each step is one
+// tool; a failing tool's words are the failure message.
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,5 @@
-// Part 3, 18.8: TPM2_CertifyX509. The TPM completes a partial certificate with what it alone can vouch for and signs it.
+// Part 3, 18.8: TPM2_CertifyX509. The TPM completes a partial certificate with what it alone can vouch for
+// and signs it.
 
 import { concat } from '../../base/bytes.ts';
 import { bytesToBigint } from '../../crypto/bigint.ts';

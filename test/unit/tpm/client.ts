@@ -1,5 +1,5 @@
-// A small TPM client for tests: marshals commands by their declarations, unmarshals responses, and does the client's
-// half of HMAC sessions with node:crypto, apart from the TPM's own code.
+// A small TPM client for tests: marshals commands by their declarations, unmarshals responses, and does the
+// client's half of HMAC sessions with node:crypto, apart from the TPM's own code.
 
 import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto';
 import { concat, EMPTY, utf8 } from '../../../src/base/bytes.ts';
