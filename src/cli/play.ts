@@ -4,7 +4,6 @@ import { toArray } from '../base/list.ts';
 import type { TraceEvent } from '../base/trace.ts';
 import '../crypto/auto.ts';
 import { Machine } from '../kernel/machine.ts';
-import type { ExportMachine } from '../scenario/export.ts';
 import type { Scenario } from '../scenario/loader.ts';
 import { banksOf, pcrValue, type ScenarioMachine } from '../scenario/observe.ts';
 import type { RunReport } from '../scenario/result.ts';
@@ -18,7 +17,7 @@ export const boot: Boot<Machine> = (config) => Machine.boot(config);
 
 export interface Played {
   readonly report: RunReport;
-  readonly machine: ExportMachine;
+  readonly machine: Machine;
   readonly memory: RunMemory;
   readonly events: readonly TraceEvent[];
 }

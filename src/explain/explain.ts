@@ -112,8 +112,8 @@ function subjectOf(check: TraceEvent, pid: number, context: ExplainContext): Mat
 }
 
 /** Path of what an access is about: its own, or that of the call. */
-function pathOf(check: TraceEvent, chain: readonly TraceEvent[]): string {
-  const own = text(check.data.path);
+function pathOf(check: TraceEvent, verdict: TraceEvent | undefined, chain: readonly TraceEvent[]): string {
+  const own = text(check.data.path) || text(verdict?.data.path);
   if (own !== '') return own;
   return chain.map((e) => text(e.data.path)).findLast((p) => p !== '') ?? `inode ${number(check.data.inode)}`;
 }
@@ -136,7 +136,7 @@ function accessOf(
   const errno = verdict?.data.errno ?? check.data.errno;
   const outcome = [verdict ?? check].map((e) => reasonSentence(e) ?? '')[0] ?? '';
   return {
-    path: pathOf(check, chain),
+    path: pathOf(check, verdict, chain),
     func: text(check.data.func),
     mask: maskText(number(check.data.mask)),
     who: `uid=${number(check.data.uid)}${check.data.euid === check.data.uid ? '' : ` euid=${number(check.data.euid)}`}`,

@@ -37,7 +37,8 @@ const REMEDIES: { readonly [code: string]: string } = {
   'ima.policy_no_newline': 'end the last line with a newline',
   'ima.open_writers': 'close all writers before the file is read under a measure rule',
   'ima.tomtou': 'do not write to a file while somebody who was measured has it open',
-  'evm.refused': 'allow metadata writes in securityfs evm (bit 2), or make security.evm valid first',
+  'evm.refused':
+    'a file under a portable signature stays as it is: replace it by one that is signed anew; for others make security.evm valid first, or allow metadata writes (securityfs evm, bit 2)',
   'evm.userspace_hmac': 'write a signature (type 3 or 5); an HMAC is made by the kernel alone',
   'evm.no_key': 'load evm-key into the user keyring of root before writing to securityfs evm',
   'ipe.denied':

@@ -228,7 +228,9 @@ function rcFits(want: string | number, rc: number): boolean {
 function outcomeChecks(expect: StepExpectation, result: OpResult): readonly Check[] {
   const checks: Check[] = [];
   const rc = result['rc'];
-  checks.push(equal(['err'], expect.err ?? 'OK', result.err));
+  const panic = typeof result['panic'] === 'string' ? ` (the kernel panicked: ${result['panic']})` : '';
+  const wanted = expect.err ?? 'OK';
+  checks.push(check(['err'], wanted === result.err, wanted, `${result.err}${panic}`));
   if (expect.rc !== undefined) {
     const actual = typeof rc === 'number' ? `0x${rc.toString(16)} ${describeRc(rc)}` : 'no response';
     checks.push(check(['rc'], typeof rc === 'number' && rcFits(expect.rc, rc), String(expect.rc), actual));

@@ -60,10 +60,11 @@ export function makeKeys(forms: { readonly [name: string]: KeyForm }, seed: stri
   const keys = new Map<string, ScenarioKey>();
   const problems: { key: string; message: string }[] = [];
   const open = new Set<string>();
+  const failed = new Set<string>();
   const make = (name: string): ScenarioKey | undefined => {
     const done = keys.get(name);
     const form = forms[name];
-    if (done !== undefined || form === undefined) return done;
+    if (done !== undefined || form === undefined || failed.has(name)) return done;
     if (open.has(name)) {
       problems.push({ key: name, message: `the issuer of \`${name}\` is signed by it` });
       return undefined;
@@ -72,6 +73,7 @@ export function makeKeys(forms: { readonly [name: string]: KeyForm }, seed: stri
     const issuer = form.issuer === undefined ? null : make(form.issuer);
     open.delete(name);
     if (issuer === undefined) {
+      failed.add(name);
       if (form.issuer !== undefined && forms[form.issuer] === undefined)
         problems.push({ key: name, message: `there is no key \`${form.issuer}\`` });
       return undefined;

@@ -3,10 +3,12 @@
 
 import { type Diagnostic, didYouMean, sortDiagnostics } from '../base/diagnostic.ts';
 import { allReasons, reasonOf } from '../base/reasons.ts';
+import { IINT_FLAG_NAMES } from '../explain/iint-flags.ts';
 import type { MachineConfig } from '../kernel/api.ts';
 import { Builder, machineConfig } from './build.ts';
 import { type DataContext, operationData, type ReadFile } from './data.ts';
 import { issueDiagnostics, knownKeys } from './issues.ts';
+import { bootPolicyDiagnostics, policyDiagnostics } from './policies.ts';
 import { type ActorForm, headSchema, type ScenarioHead } from './schema.ts';
 import { type DataForm, keysSchema } from './schema-data.ts';
 import type { CommonExpectation, FinalExpectation, StepExpectation } from './schema-expect.ts';
@@ -158,6 +160,9 @@ class Loader {
     for (const member of ['reasons', 'no_reasons'] as const) {
       for (const [i, code] of (expect[member] ?? []).entries()) this.#reason(code, [...path, member, i]);
     }
+    for (const [file, flags] of Object.entries(expect.iint ?? {})) {
+      for (const [i, flag] of flags.entries()) this.#flag(flag.replace('!', ''), [...path, 'iint', file, i]);
+    }
     for (const key of Object.keys(expect.pcr ?? {})) {
       const number = Number(key.split(':').at(-1));
       const bank = key.includes(':') ? key.split(':')[0] : undefined;
@@ -171,6 +176,12 @@ class Loader {
           didYouMean(bank, banks) ?? null,
         );
     }
+  }
+
+  #flag(name: string, path: readonly PathStep[]): void {
+    if (IINT_FLAG_NAMES.includes(name)) return;
+    const help = didYouMean(name, IINT_FLAG_NAMES) ?? `flags: ${IINT_FLAG_NAMES.join(', ')}`;
+    this.#report(path, 'scenario.unknown_flag', `unknown flag \`${name}\``, help);
   }
 
   #reason(code: string, path: readonly PathStep[]): void {
@@ -213,7 +224,13 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
   loader.ids(good);
   const machine = head === undefined ? {} : machineConfig(loader.builder, head.machine ?? {}, head.title);
   if (head?.expect !== undefined) loader.expectation(head.expect, ['expect']);
-  const diagnostics = sortDiagnostics([...loader.diagnostics, ...loader.builder.diagnostics]);
+  const profile = typeof machine.profile === 'object' ? machine.profile : undefined;
+  const boot = head?.machine?.ipe_boot_policy;
+  const policies = [
+    ...policyDiagnostics(source, good, profile),
+    ...(boot === undefined ? [] : bootPolicyDiagnostics(source, boot)),
+  ];
+  const diagnostics = sortDiagnostics([...loader.diagnostics, ...loader.builder.diagnostics, ...policies]);
   if (head === undefined || diagnostics.some((d) => d.severity === 'error'))
     return { ok: false, text, diagnostics };
   const scenario: Scenario = {

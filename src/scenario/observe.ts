@@ -28,7 +28,7 @@ export interface ScenarioMachine extends MachineApi {
   readonly vfs: VfsApi;
   readonly tpm: (TpmPort & { readonly state: TpmState }) | null;
   readonly ima: { readonly state: ImaState };
-  readonly kernel: { task(pid: Pid): VfsTask | undefined };
+  readonly kernel: { readonly state: { readonly panic: string | null }; task(pid: Pid): VfsTask | undefined };
   fork(): ScenarioMachine;
 }
 
@@ -109,8 +109,9 @@ export function effectsSince(machine: ScenarioMachine, before: Look): Effects {
   return {
     entries: listEntries(machine, before.list),
     pcrs: pcrChanges(before.pcr, now.pcr),
-    violations: now.violations - before.violations,
-    audit: toArray(machine.audit.state.records, before.audit),
+    // A kexec starts these counts anew.
+    violations: Math.max(0, now.violations - before.violations),
+    audit: toArray(machine.audit.state.records, now.audit < before.audit ? 0 : before.audit),
     events: [before.events, now.events],
   };
 }

@@ -90,6 +90,8 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   }
 
   #perform(step: ScenarioStep): OpResult {
+    const { panic } = this.machine.kernel.state;
+    if (panic !== null) return { err: 'ESRCH', panic };
     const own = scenarioOp(step.op.op);
     if (own === undefined) return runOp(this.session, step.op);
     const context: StepContext = { session: this.session, memory: this.memory };

@@ -180,6 +180,81 @@ describe('texts that want too much', () => {
   });
 });
 
+describe('policies inside scenarios', () => {
+  it('puts the mistakes of a literal block on their own lines', () => {
+    const text = `${HEAD}steps:\n  - op: policy_row\n    data: |\n      measure func=FILE_CHEK mask=MAY_READ\n      audit fnc=BPRM_CHECK\n`;
+    const found = problems(text);
+    expect(found.map((f) => f.split(' ')[0])).toEqual(['6:20', '7:13']);
+    expect(found[0]).toContain('did you mean `FILE_CHECK`?');
+  });
+
+  it('names the line where one written line holds several', () => {
+    const [found] = problems(
+      step('{ op: policy_row, data: "audit func=BPRM_CHECK\\nmeasure func=FILE_CHEK\\n" }'),
+    );
+    expect(found).toMatch(/^4:29 ima\.\w+: line 2 of the policy: /);
+  });
+
+  it('leaves a policy alone that is meant to be refused', () => {
+    expect(problems(step('{ op: policy_row, data: "nonsense\\n", expect: { err: EINVAL } }'))).toEqual([]);
+  });
+
+  it('warns of a broken boot policy of IPE, and loads it', () => {
+    const text = `${HEAD}machine:\n  ipe_boot_policy: |\n    policy_name=p policy_version=1.0\n    DEFAULT action=DENY\nsteps: [{ op: ls, path: / }]\n`;
+    const loaded = loadScenario('x.yaml', text);
+    expect(loaded.ok).toBe(true);
+    expect(loaded.diagnostics).toMatchObject([
+      { severity: 'warning', line: 5, column: 19, code: 'ipe.parse_version_parts' },
+    ]);
+  });
+});
+
+describe('keys', () => {
+  const machine = (rest: string): string => `${HEAD}${rest}\nsteps: [{ op: ls, path: / }]\n`;
+  it.each([
+    ['keys: { a: { issuer: b } }', 'there is no key `b`'],
+    ['keys: { a: { issuer: b }, b: { issuer: a } }', 'is signed by it'],
+    [
+      'keys: { vendor: {} }\nmachine: { initramfs: { /c: { content: { cert: vender } } } }',
+      'there is no key `vender` (did you mean `vendor`?)',
+    ],
+    [
+      'machine: { initramfs: { /c: { content: x, xattrs: { security.ima: { ima_sig: a } } } } }',
+      'there is no key `a` (declare it: `keys: { NAME: {} }`)',
+    ],
+    [
+      'keys: { a: {} }\nmachine: { initramfs: { /c: { content: x, xattrs: { security.evm: { evm_sig: a } } } } }',
+      'no attribute that EVM covers',
+    ],
+    [
+      'machine: { initramfs: { /c: { content: x, xattrs: { security.ima: { ima_hash: sha256 }, security.evm: { evm_hmac: "00" } } } } }',
+      'an HMAC needs `ino` and `generation`',
+    ],
+    [
+      'keys: { a: { type: dsa } }\nmachine: { initramfs: { /c: { content: { cert: a } } } }',
+      '`type` cannot be `dsa`',
+    ],
+  ])('%s', (text, expected) => {
+    const found = problems(machine(text));
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(expected);
+  });
+
+  it('gives the same certificate for the same seed, and another for another', () => {
+    const cert = (seed: string): string => {
+      const loaded = loadScenario(
+        'x.yaml',
+        machine(`keys: { a: {} }\nmachine: { seed: ${seed}, initramfs: { /c: { content: { cert: a } } } }`),
+      );
+      const content = loaded.ok ? loaded.scenario.machine.initramfs?.['/c']?.content : undefined;
+      return content?.kind === 'bytes' ? Buffer.from(content.bytes).toString('hex') : '';
+    };
+    expect(cert('one')).toMatch(/^3082/);
+    expect(cert('one')).toBe(cert('one'));
+    expect(cert('two')).not.toBe(cert('one'));
+  });
+});
+
 describe('values', () => {
   it('puts `as` into the operation and keeps the rest as it is written', () => {
     const loaded = loadScenario(
