@@ -9,6 +9,7 @@ import { contentOf, type Data, num } from '../scenario/ops/types.ts';
 import { S_IFDIR, S_IFREG } from '../vfs/constants.ts';
 import type { FsType } from '../vfs/types.ts';
 import type { RecordedCase } from './case.ts';
+import { IMAGE_LAYOUTS, type ImageLayout } from './image-layout.ts';
 
 interface ImageFile {
   readonly path: string;
@@ -93,17 +94,25 @@ function imageOf(env: RecordedEnvironment, name: string): Image {
   return typeof image === 'object' ? image : {};
 }
 
-function filesOf(image: Image): { [path: string]: FileSpec } {
+function filesOf(image: Image, layout: ImageLayout | undefined): { [path: string]: FileSpec } {
   const files: { [path: string]: FileSpec } = {};
   if (image.type === 'ext4') files['/lost+found'] = { mode: S_IFDIR | 0o700, ino: 11 };
   for (const f of image.files ?? []) {
     const mode = S_IFREG | num(f.mode, 0o644);
-    files[f.path] = { mode, uid: f.uid, gid: f.gid, ino: f.ino, content: contentOf(f.data) };
+    const blocks = layout?.blocks?.[f.path];
+    files[f.path] = {
+      mode,
+      uid: f.uid,
+      gid: f.gid,
+      ino: f.ino,
+      content: contentOf(f.data),
+      ...(blocks === undefined ? {} : { blocks }),
+    };
   }
   return files;
 }
 
-function diskOf(name: string, image: Image): DiskSpec {
+function diskOf(name: string, image: Image, layout: ImageLayout | undefined): DiskSpec {
   const uuid =
     image.uuid !== undefined
       ? uuidBytes(image.uuid)
@@ -117,7 +126,9 @@ function diskOf(name: string, image: Image): DiskSpec {
     ...(image.type === 'ext4' ? { firstIno: image.first_free_inode ?? 12 + (image.files?.length ?? 0) } : {}),
     iVersion: image.type === 'ext4',
     fsVerity: (image.features ?? []).includes('verity'),
-    files: filesOf(image),
+    ...(layout === undefined ? {} : { size: layout.size }),
+    ...(layout?.firstBlock === undefined ? {} : { firstBlock: layout.firstBlock }),
+    files: filesOf(image, layout),
     ...(image.roothash === undefined
       ? {}
       : { verity: { rootHash: fromHex(image.roothash), salt: fromHex(image.salt ?? '') } }),
@@ -131,10 +142,12 @@ function disksOf(env: RecordedEnvironment, c: RecordedCase): Pick<MachineConfig,
   const rawDisks: RawDiskSpec[] = [...SCRIPT_DISKS];
   for (const [i, drive] of drives.entries()) {
     const image = imageOf(env, drive);
-    if (image.hash_tree_of === undefined) disks.push(diskOf(deviceName(i), image));
+    if (image.hash_tree_of === undefined) disks.push(diskOf(deviceName(i), image, IMAGE_LAYOUTS[drive]));
     else {
       const of = drives.indexOf(image.hash_tree_of);
-      rawDisks.push({ name: deviceName(i), ...(of < 0 ? {} : { hashTreeOf: deviceName(of) }) });
+      const size = IMAGE_LAYOUTS[drive]?.size;
+      const known = size === undefined ? {} : { size };
+      rawDisks.push({ name: deviceName(i), ...(of < 0 ? {} : { hashTreeOf: deviceName(of) }), ...known });
     }
   }
   return { disks, rawDisks };

@@ -5,6 +5,7 @@
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import type { VfsApi } from '../vfs/api.ts';
 import { O_RDONLY, S_IFMT, S_IFREG } from '../vfs/constants.ts';
+import { isUnreadable } from '../vfs/content.ts';
 import type { KernelReadId, SecurityHooks } from '../vfs/hooks.ts';
 import type { FileId, VfsTask } from '../vfs/types.ts';
 
@@ -25,11 +26,12 @@ function readWhole(
   const content = vfs.contentOf(vfs.file(file).inode);
   // A content known by its digests only has no bytes to hand on; the hooks find its digests through the file.
   let data = new Uint8Array(0);
-  if (content.kind === 'bytes') {
+  if (content.kind === 'bytes' || isUnreadable(content)) {
     const read = vfs.pread(task, file, size, 0);
     if (!read.ok) return read;
     if (read.value.length !== size) return fail('EIO');
-    data = content.bytes.length === size ? (content.bytes as Uint8Array<ArrayBuffer>) : read.value.slice();
+    const whole = content.kind === 'bytes' && content.bytes.length === size;
+    data = whole ? (content.bytes as Uint8Array<ArrayBuffer>) : read.value.slice();
   }
   const after: Err = hooks.kernelPostReadFile(task, file, id, data);
   return after !== 0 ? fail(after) : ok(data);

@@ -10,7 +10,7 @@ import { newIma } from '../ima/boot.ts';
 import { imaSecurityfs } from '../ima/securityfs.ts';
 import { newKeyrings } from '../integrity/keyrings.ts';
 import { S_IFLNK, S_IFREG } from '../vfs/constants.ts';
-import type { SbId } from '../vfs/types.ts';
+import type { DentryId, DiskLayout, SbId } from '../vfs/types.ts';
 import type { DiskSpec, MachineConfig } from './api.ts';
 import { integrityKeyring, integrityLoadKeys, startKeyrings, startLsms } from './boot-security.ts';
 import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmdline.ts';
@@ -21,7 +21,7 @@ import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Rooms } from './rooms.ts';
-import { kernelTask, newKernel, type Task } from './state.ts';
+import { kernelTask, newKernel, ramPagesOf, type Task } from './state.ts';
 import { devTree, diskNumber, sysTree } from './sysfs.ts';
 
 /** Virtual microseconds that firmware and kernel take. */
@@ -63,6 +63,15 @@ function lastValue(line: CommandLine, name: string): string | undefined {
   return last === undefined ? undefined : (last.value ?? '');
 }
 
+/** A size with a suffix, in KiB; null for none. @kernel lib/cmdline.c memparse() */
+function memparse(text: string | undefined): number | null {
+  const m = /^(0[xX][0-9a-fA-F]+|\d+)([kKmMgG]?)/.exec(text ?? '');
+  if (m === null) return null;
+  const unit = { '': 1 / 1024, k: 1, m: 1024, g: 1048576 }[(m[2] ?? '').toLowerCase()] ?? 0;
+  const kb = Number(m[1]) * unit;
+  return kb > 0 ? kb : null;
+}
+
 /** Reads the command line: module parameters go to sysctls, the rest to the __setup() entries. */
 function parseParameters(r: Rooms, text: string): CommandLine {
   const line = parseCmdline(text);
@@ -74,7 +83,9 @@ function parseParameters(r: Rooms, text: string): CommandLine {
     sysctl = sysctl.set('module.sig_enforce', 'Y');
   const firmware = lastValue(line, 'firmware_class.path');
   if (firmware !== undefined) sysctl = sysctl.set('firmware_class.path', firmware);
-  k.state = { ...k.state, cmdline: text, initArgs: left.initArgs, initEnv: left.initEnv, sysctl };
+  const limit = memparse(lastValue(line, 'mem'));
+  const ramPages = limit === null ? k.state.ramPages : ramPagesOf(Math.min(limit, k.state.memoryKb));
+  k.state = { ...k.state, ramPages, cmdline: text, initArgs: left.initArgs, initEnv: left.initEnv, sysctl };
   return line;
 }
 
@@ -108,11 +119,34 @@ function attachDisk(r: Rooms, disk: DiskSpec): void {
   vfs.addDevice(disk.name, diskNumber(disk.name), sb);
   populateFiles(vfs, rootOf(vfs, sb), disk.files, disk.type === 'ext4' ? ['/lost+found'] : []);
   if (disk.readonly === true) vfs.updateDevice(disk.name, { readonly: true });
+  vfs.setDiskLayout(disk.name, sb, layoutOf(r, sb, disk));
+}
+
+/** What the disk says of its blocks, with the files' inodes. */
+function layoutOf(r: Rooms, sb: SbId, disk: DiskSpec): DiskLayout {
+  const { vfs } = r;
+  const root = vfs.superblock(sb).root;
+  const files = Object.entries(disk.files).flatMap(([path, file]) => {
+    if (file.blocks === undefined) return [];
+    let at: DentryId | undefined = root;
+    for (const name of path.split('/').filter((n) => n !== ''))
+      at = at === undefined ? undefined : vfs.inode(vfs.dentry(at).inode).children?.get(name);
+    return at === undefined ? [] : [{ inode: vfs.dentry(at).inode, blocks: file.blocks }];
+  });
+  const { size, firstBlock } = disk;
+  return {
+    files,
+    ...(size === undefined ? {} : { size }),
+    ...(firstBlock === undefined ? {} : { firstBlock }),
+  };
 }
 
 function attachDisks(r: Rooms, config: MachineConfig): void {
   for (const disk of config.disks ?? []) attachDisk(r, disk);
-  for (const raw of config.rawDisks ?? []) r.vfs.addDevice(raw.name, diskNumber(raw.name), null);
+  for (const raw of config.rawDisks ?? []) {
+    r.vfs.addDevice(raw.name, diskNumber(raw.name), null);
+    if (raw.size !== undefined) r.vfs.updateDevice(raw.name, { size: raw.size });
+  }
   const trees = (config.rawDisks ?? []).flatMap((raw) => {
     const data = config.disks?.find((d) => d.name === raw.hashTreeOf);
     if (data?.verity === undefined) return [];
@@ -123,17 +157,6 @@ function attachDisks(r: Rooms, config: MachineConfig): void {
 
 const link = (path: string, target: string): TreeNode => ({ path, mode: S_IFLNK | 0o444, target });
 
-/** Superblocks of proc, sysfs, devtmpfs and securityfs, with what is there before user space. */
-function pseudoFileSystems(r: Rooms): SbId {
-  const { vfs } = r;
-  const disks = [...vfs.state.devices.keys()].sort();
-  populateTree(vfs, vfs.createSuperblock({ type: 'proc' }), procTree());
-  populateTree(vfs, vfs.createSuperblock({ type: 'sysfs' }), sysTree(r.chip?.banks ?? null));
-  populateTree(vfs, vfs.createSuperblock({ type: 'devtmpfs' }), devTree(disks, r.chip !== null));
-  const security = vfs.createSuperblock({ type: 'securityfs' });
-  populateTree(vfs, security, [node('lsm', 0o444, 'kernel/lsm')]);
-  return security;
-}
 /** smackfs, and the labels of tasks in proc. @kernel security/smack/smackfs.c init_smk_fs() */
 function smackFileSystems(r: Rooms): void {
   const sb = r.vfs.createSuperblock({ type: 'smackfs' });
@@ -147,15 +170,24 @@ function smackFileSystems(r: Rooms): void {
   populateTree(r.vfs, proc.id, [dir('self/attr'), dir('self/attr/smack'), ...nodes]);
 }
 
+/** Superblocks of proc, sysfs, devtmpfs and securityfs, with what is there before user space. */
+function pseudoFileSystems(r: Rooms): SbId {
+  const { vfs } = r;
+  const disks = [...vfs.state.devices.keys()].sort();
+  populateTree(vfs, vfs.createSuperblock({ type: 'proc' }), procTree());
+  populateTree(vfs, vfs.createSuperblock({ type: 'sysfs' }), sysTree(r.chip?.banks ?? null));
+  populateTree(vfs, vfs.createSuperblock({ type: 'devtmpfs' }), devTree(disks, r.chip !== null));
+  const security = vfs.createSuperblock({ type: 'securityfs' });
+  populateTree(vfs, security, [node('lsm', 0o444, 'kernel/lsm')]);
+  return security;
+}
 
 function tpmNodes(r: Rooms): TreeNode[] {
   if (r.chip === null) return [];
   const nodes = [dir('tpm0', 0o755)];
+  // An ascii form is there for TPM 1.2 only.
   if (r.kernel.state.eventLog.length > 0) {
-    nodes.push(
-      node('tpm0/ascii_bios_measurements', 0o440, 'kernel/ascii_bios_measurements'),
-      node('tpm0/binary_bios_measurements', 0o440, 'kernel/binary_bios_measurements'),
-    );
+    nodes.push(node('tpm0/binary_bios_measurements', 0o440, 'kernel/binary_bios_measurements'));
   }
   return nodes;
 }
@@ -227,6 +259,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
     ipeSuccessAudit: lastValue(line, 'ipe.success_audit'),
   };
   startLsms(r, parameters, image);
+  if (r.smack.state.active) smackFileSystems(r);
   populateTree(vfs, security, tpmNodes(r));
   if (withInitramfs) unpackInitramfs(vfs, init.root, image.initramfs);
   r.hooks.initramfsPopulated(vfs.mountOf(init.root.mount).sb);
@@ -236,7 +269,6 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   startInit(r, line);
   trace.close(id);
 }
-  if (r.smack.state.active) smackFileSystems(r);
 
 /**
  * kexec -e: the running kernel ends where it is, disks and the TPM stay as they are, the loaded kernel
@@ -245,7 +277,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
  */
 export function secondKernel(r: Rooms): Err {
   const k = r.kernel;
-  const { kexec, image, hashTrees, boots, ramPages } = k.state;
+  const { kexec, image, hashTrees, boots, memoryKb } = k.state;
   if (kexec === null) return k.refuse('EINVAL', KERNEL_REASON['kernel.kexec_none']);
   const id = r.trace.open('boot.kexec', { cmdline: kexec.cmdline });
   const { imaSegment } = kexec;
@@ -255,7 +287,7 @@ export function secondKernel(r: Rooms): Err {
   r.keys.state = newKeyrings();
   r.evm.state = newEvm(r.profile);
   r.ima.state = newIma(r.profile);
-  r.kernel.state = { ...newKernel(kexec.cmdline, image), hashTrees, ramPages, boots: boots + 1 };
+  r.kernel.state = { ...newKernel(kexec.cmdline, image, memoryKb), hashTrees, boots: boots + 1 };
   r.chip?.rebind();
   bootKernel(r, kexec.cmdline, kexec.initrdLength !== null, buffer);
   r.trace.close(id);

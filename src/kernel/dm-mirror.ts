@@ -11,7 +11,7 @@ import type { DentryId, InodeKey, SbId } from '../vfs/types.ts';
  * @kernel fs/super.c get_tree_bdev()
  * @deviation later changes of the lower disk are not seen: the copy is taken when the table becomes active
  */
-export function mirrorFileSystem(vfs: VfsApi, from: SbId, device: string): SbId {
+export function mirrorFileSystem(vfs: VfsApi, from: SbId, device: string, verified: boolean): SbId {
   const old = vfs.superblock(from);
   let next = vfs.state.nextId;
   const fresh = (): number => next++;
@@ -50,5 +50,6 @@ export function mirrorFileSystem(vfs: VfsApi, from: SbId, device: string): SbId 
   const copy = { ...old, id: sb, sid: device, device, root, mounted: 0, readonly: true };
   const superblocks = vfs.state.superblocks.set(sb, copy);
   vfs.state = { ...vfs.state, superblocks, inodes, dentries, nextId: next };
+  if (verified) for (const [before, key] of keys) vfs.mirrorBlocks(before, key, sb);
   return sb;
 }

@@ -149,6 +149,7 @@ export function dmTableLoad(k: Kernel, task: Task, table: DmTable): Err {
 function treeFits(k: Kernel, table: VerityTable): boolean {
   const tree = k.state.hashTrees.find((t) => t.hashDevice === table.hashDevice);
   if (tree === undefined || tree.dataDevice !== table.dataDevice) return false;
+  if (k.env.vfs.state.blocks.changed.includes(table.hashDevice)) return false;
   return (
     table.alg === 'sha256' &&
     equalBytes(concat(tree.rootHash, tree.salt), concat(table.rootDigest, table.salt))
@@ -163,7 +164,7 @@ function activate(k: Kernel, device: DmDevice, target: DmTarget): void {
   const lower = vfs.state.devices.get(target.below)?.sb ?? null;
   const { verity } = target;
   const readable = lower !== null && (verity === null || treeFits(k, verity));
-  vfs.addDevice(name, number, readable ? mirrorFileSystem(vfs, lower, name) : null);
+  vfs.addDevice(name, number, readable ? mirrorFileSystem(vfs, lower, name, verity !== null) : null);
   if (verity === null) return;
   const properties = { alg: verity.alg, rootHash: verity.rootDigest, signed: verity.sigKey !== null };
   vfs.updateDevice(name, { readonly: true, unreadable: lower !== null && !readable, verity: properties });

@@ -8,6 +8,7 @@ import type { Err, Errno, Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
 import { step } from '../base/table.ts';
 import { O_RDONLY, PROT_EXEC, PROT_READ, PROT_WRITE, S_IFMT, S_IFREG } from '../vfs/constants.ts';
+import { isUnreadable } from '../vfs/content.ts';
 import type { FileId } from '../vfs/types.ts';
 import type { ExecOutcome, Pid } from './api.ts';
 import {
@@ -166,7 +167,8 @@ function readHead(k: Kernel, task: Task, file: FileId): Result<Uint8Array> {
 }
 
 function isOpaque(k: Kernel, file: FileId): boolean {
-  return k.env.vfs.contentOf(k.env.vfs.file(file).inode).kind === 'opaque';
+  const content = k.env.vfs.contentOf(k.env.vfs.file(file).inode);
+  return content.kind === 'opaque' && !isUnreadable(content);
 }
 
 interface ElfImage {

@@ -12,6 +12,7 @@ import type {
   Content,
   Dentry,
   DentryId,
+  DiskLayout,
   FileId,
   FsType,
   Inode,
@@ -247,6 +248,12 @@ export interface VfsApi {
   updateSuperblock(id: SbId, patch: Partial<Superblock>): void;
   updateDevice(name: string, patch: Partial<BlockDevice>): void;
   removeDevice(name: string): void;
+  /** What is known of an image's blocks: its length, where new files go, where its own files lie. */
+  setDiskLayout(device: string, sb: SbId, layout: DiskLayout): void;
+  /** A file seen through a verified device: it fails to read once the disk below differs. */
+  mirrorBlocks(from: InodeKey, to: InodeKey, sb: SbId): void;
+  /** Clean pages leave the cache (drop_caches bit 1). */
+  dropPages(): void;
   updateFile(id: FileId, patch: Partial<OpenFile>): void;
 }
 

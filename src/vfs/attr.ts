@@ -4,6 +4,7 @@
 import type { Timespec } from '../base/clock.ts';
 import type { Err } from '../base/errno.ts';
 import { ACL_ACCESS, aclChmod, aclOf, encodeAcl } from './acl.ts';
+import { dropBlocks } from './blocks.ts';
 import {
   CAP_CHOWN,
   F_SEAL_EXEC,
@@ -171,6 +172,7 @@ function fsSetattr(core: Core, task: VfsTask, path: PathRef, change: Change): Er
     if (typeof sized === 'string') return sized;
     counts = change.size !== inode.size;
     Object.assign(patch, sized);
+    if (change.size < inode.size) dropBlocks(core, inode.key, change.size);
   }
   if (change.killPriv === true) Object.assign(patch, withoutXattr(inode, XATTR_NAME_CAPS));
   if (change.uid !== undefined) patch.uid = change.uid;

@@ -9,6 +9,14 @@ import type { Content } from './types.ts';
 /** s_maxbytes of the simulation: files are held in memory. */
 export const MAX_FILE_SIZE = 0x4000_0000;
 
+/** Label of a content whose blocks cannot be read. */
+export const UNREADABLE_LABEL = 'unreadable blocks';
+
+/** Whether reading a content gives EIO: a block below it fails. */
+export function isUnreadable(content: Content): boolean {
+  return content.kind === 'opaque' && content.label === UNREADABLE_LABEL;
+}
+
 export const NO_CONTENT: Content = Object.freeze({ kind: 'bytes', bytes: EMPTY });
 
 export function bytesContent(bytes: Uint8Array): Content {

@@ -4,6 +4,7 @@
 import { EMPTY } from '../base/bytes.ts';
 import { type Err, ok, type Result } from '../base/errno.ts';
 import type { PseudoNode } from './api.ts';
+import { deviceRead, deviceWrite } from './blocks.ts';
 import { S_IFBLK, S_IFMT } from './constants.ts';
 import type { Core } from './core.ts';
 import type { BlockDevice, Inode, OpenFile, VfsTask } from './types.ts';
@@ -61,8 +62,11 @@ export function readDevice(core: Core, inode: Inode, length: number, pos: number
   if (isBlock(inode)) {
     const device = blockDevice(core, inode.rdev);
     const known = device === undefined || device.unreadable === true ? undefined : device.name;
-    const bytes = known === undefined ? undefined : core.env.deviceContent?.(known);
-    return bytes === undefined ? core.refused('EIO', 'vfs.io') : ok(bytes.subarray(pos, pos + length));
+    if (known === undefined) return core.refused('EIO', 'vfs.io');
+    const bytes = deviceRead(core, known, pos, length);
+    if (bytes !== undefined) return ok(bytes);
+    const whole = core.env.deviceContent?.(known);
+    return whole === undefined ? core.refused('EIO', 'vfs.io') : ok(whole.subarray(pos, pos + length));
   }
   switch (memoryDevice(inode.rdev)) {
     case 'zero':
@@ -76,8 +80,12 @@ export function readDevice(core: Core, inode: Inode, length: number, pos: number
 }
 
 /** @kernel drivers/char/mem.c write_null() */
-export function writeDevice(core: Core, inode: Inode, length: number): Result<number> {
-  if (isBlock(inode)) return core.refused('EIO', 'vfs.io');
+export function writeDevice(core: Core, inode: Inode, data: Uint8Array, pos: number): Result<number> {
+  const { length } = data;
+  if (isBlock(inode)) {
+    const device = blockDevice(core, inode.rdev);
+    return device === undefined ? core.refused('EIO', 'vfs.io') : deviceWrite(core, device.name, pos, data);
+  }
   if (memoryDevice(inode.rdev) === 'full') return core.refused('ENOSPC', 'vfs.no_space');
   return ok(length);
 }

@@ -5,6 +5,7 @@
 import { Map as ImmutableMap } from 'immutable';
 import { utf8 } from '../base/bytes.ts';
 import type { Timespec } from '../base/clock.ts';
+import { forgetBlocks } from './blocks.ts';
 import { F_SEAL_SEAL, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './constants.ts';
 import { contentLength, NO_CONTENT } from './content.ts';
 import type { Core } from './core.ts';
@@ -222,6 +223,7 @@ export function iputFinal(core: Core, key: InodeKey): void {
   const inode = core.state.inodes.get(key);
   if (inode === undefined || inode.nlink > 0 || inode.openCount > 0 || (inode.flags & I_FREED) !== 0) return;
   core.env.hooks.inodeFree(key);
+  forgetBlocks(core, key);
   freeIno(core, inode);
   releaseReal(core, inode);
   if (inode.children !== null) {

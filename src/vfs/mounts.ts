@@ -6,6 +6,7 @@ import { assert } from '../base/assert.ts';
 import type { Err, Result } from '../base/errno.ts';
 import { ok } from '../base/errno.ts';
 import type { MountRequest, SuperblockOptions } from './api.ts';
+import { uncacheAll, writeBackAll } from './blocks.ts';
 import { CAP_SYS_ADMIN, S_IFBLK, S_IFDIR, S_IFMT } from './constants.ts';
 import type { Core } from './core.ts';
 import { hashChild, mountKey, newDentry } from './dcache.ts';
@@ -305,9 +306,9 @@ function memoryTree(
 ): Result<SbId> {
   if (SINGLE.includes(type)) {
     for (const sb of core.state.superblocks.values()) if (sb.type === type) return ok(sb.id);
-  }
     // Registered only where the module that brings it is active.
     if (type === 'smackfs') return core.refused('ENODEV', 'vfs.no_device');
+  }
   if (type === 'overlay') return core.overlay.mount(core, task, parameters);
   const { userNs } = task.cred;
   const id = createSuperblock(core, { type, userNs, untrustedMounter: type === 'fuse' && userNs !== 0 });
@@ -474,6 +475,7 @@ function isLayer(core: Core, id: MountId): boolean {
  * @kernel fs/super.c generic_shutdown_super()
  */
 function shutDown(core: Core, id: SbId): void {
+  writeBackAll(core, id);
   const sb = core.superblock(id);
   const keys = [...core.state.inodes.values()].filter((i) => i.sb === id).map((i) => i.key);
   for (const key of keys.sort((a, b) => a - b)) forget(core, key);
@@ -503,7 +505,10 @@ function shutDown(core: Core, id: SbId): void {
   const gone = (d: Dentry): boolean => d.sb === id && (!keeps || !inodes.has(d.inode) || !d.hashed);
   const dentries = core.state.dentries.filter((d) => !gone(d));
   core.state = { ...core.state, inodes, dentries };
-  if (keeps) return;
+  if (keeps) {
+    uncacheAll(core, id);
+    return;
+  }
   core.state = { ...core.state, superblocks: core.state.superblocks.delete(id) };
   if (sb.overlay === null) return;
   const mounts = new Set(

@@ -5,6 +5,7 @@
 import { EMPTY } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import { fileRemovePrivs } from './attr.ts';
+import { deviceSync, touchPages, writeBack } from './blocks.ts';
 import {
   F_SEAL_FUTURE_WRITE,
   F_SEAL_GROW,
@@ -19,7 +20,7 @@ import {
 } from './constants.ts';
 import { bytesContent, MAX_FILE_SIZE, NO_CONTENT, writeAt } from './content.ts';
 import type { Core } from './core.ts';
-import { driverOf, readDevice, writeDevice } from './device.ts';
+import { blockDevice, driverOf, readDevice, writeDevice } from './device.ts';
 import { modified, touchAtime } from './inode.ts';
 import { copyAttr } from './overlay.ts';
 import { isDir } from './perm.ts';
@@ -80,7 +81,8 @@ function readInode(
       : readDriver(core, task, file, pos, want);
   }
   if (type === S_IFIFO) return ok(EMPTY);
-  const { content } = dataInode(core, inode);
+  const { content, key } = dataInode(core, inode);
+  if (core.state.blocks.files.size > 0) touchPages(core, key);
   if (content === null) return core.refused('EINVAL', 'vfs.unsupported');
   if (content.kind === 'opaque') return want === 0 ? ok(EMPTY) : core.refused('EIO', 'vfs.opaque');
   touchAtime(core, inode, core.superblock(inode.sb).readonly || core.mountOf(file.path.mount).readonly);
@@ -150,7 +152,12 @@ function writeNode(
 ): Result<number> {
   const inode = core.inode(file.inode);
   const node = driverOf(core, inode);
-  if (node === undefined) return writeDevice(core, inode, data.length);
+  if (node === undefined) {
+    const at = offset ?? file.pos;
+    const wrote = writeDevice(core, inode, data, at);
+    if (wrote.ok && offset === null) core.setFile({ ...core.file(file.id), pos: at + wrote.value });
+    return wrote;
+  }
   if (node.write === undefined) return core.refused('EINVAL', 'vfs.unsupported');
   const at = offset ?? file.pos;
   const wrote = node.write(task, file.id, data, at);
@@ -257,7 +264,9 @@ export function fsync(core: Core, id: FileId): Err {
   const file = core.file(id);
   if ((file.fmode & FMODE_PATH) !== 0) return core.refuse('EBADF', 'vfs.bad_mode');
   const inode = core.inode(file.inode);
-  if (inode.dirtied >= 0) core.setInode({ ...inode, dirtied: -1 });
+  if ((inode.mode & S_IFMT) === S_IFBLK) return deviceSync(core, blockDevice(core, inode.rdev)?.name ?? '');
+  writeBack(core, dataInode(core, inode).key);
+  if (inode.dirtied >= 0) core.setInode({ ...core.inode(inode.key), dirtied: -1 });
   for (const m of core.state.mappings.values())
     if (m.shared && m.pages.length > 0 && m.file !== null && core.file(m.file).inode === file.inode)
       core.setMapping({ ...m, pages: [] });

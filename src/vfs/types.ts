@@ -307,6 +307,8 @@ export interface BlockDevice {
   readonly readonly: boolean;
   /** Every read fails: a dm-verity device whose tree does not fit its root hash. */
   readonly unreadable?: boolean;
+  /** Length in bytes; absent where nobody said. */
+  readonly size?: number;
   /** Properties a hook attached (dm-verity root hash and its signature state). */
   readonly verity: { readonly alg: string; readonly rootHash: Uint8Array; readonly signed: boolean } | null;
 }
@@ -318,7 +320,47 @@ export interface FsSysctl {
   readonly protectedRegular: number;
 }
 
+/** Where a file lies on its device, and what the device holds there. */
+export interface FileBlocks {
+  readonly sb: SbId;
+  /** Block numbers of the device, in the order of the file. */
+  readonly blocks: readonly number[];
+  /** The disk's bytes of the file; on a verified device those that the tree was made over. */
+  readonly bytes: Uint8Array;
+  /** Content in memory when both were last the same: another one now means dirty pages. */
+  readonly content: Content;
+  /** Pages are in the cache: changes of the disk are not seen. */
+  readonly cached: boolean;
+  /** On a verified device: the file of the disk below. */
+  readonly below: InodeKey | null;
+}
+
+/** A store to a block device that is not on the disk yet. */
+export interface DeviceWrite {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface BlockLayer {
+  readonly files: ImmutableMap<InodeKey, FileBlocks>;
+  /** Next block to hand out. */
+  readonly next: ImmutableMap<SbId, number>;
+  readonly pending: ImmutableMap<string, readonly DeviceWrite[]>;
+  /** Devices that somebody wrote to below their file system. */
+  readonly changed: readonly string[];
+}
+
+/** What is known of an image besides its files. */
+export interface DiskLayout {
+  /** Bytes of the device. */
+  readonly size?: number;
+  /** First block that a new file gets. */
+  readonly firstBlock?: number;
+  readonly files?: readonly { readonly inode: InodeKey; readonly blocks: readonly number[] }[];
+}
+
 export interface VfsState {
+  readonly blocks: BlockLayer;
   readonly superblocks: ImmutableMap<SbId, Superblock>;
   readonly mounts: ImmutableMap<MountId, Mount>;
   readonly dentries: ImmutableMap<DentryId, Dentry>;

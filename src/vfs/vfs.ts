@@ -16,6 +16,7 @@ import type {
   VfsEnv,
 } from './api.ts';
 import * as attr from './attr.ts';
+import { dropPages, mirrorBlocks, newBlockLayer, setDiskLayout, touchPages } from './blocks.ts';
 import { CAP_LINUX_IMMUTABLE, MAY_READ } from './constants.ts';
 import { NO_CONTENT } from './content.ts';
 import { Core } from './core.ts';
@@ -37,6 +38,7 @@ import * as io from './readwrite.ts';
 import type {
   BlockDevice,
   Content,
+  DiskLayout,
   FileId,
   Inode,
   InodeKey,
@@ -59,6 +61,7 @@ import { findXattr } from './xattr-store.ts';
 /** The state before anything is mounted. */
 export function newVfs(): VfsState {
   return {
+    blocks: newBlockLayer(),
     superblocks: ImmutableMap<SbId, Superblock>(),
     mounts: ImmutableMap<MountId, Mount>(),
     dentries: ImmutableMap(),
@@ -284,6 +287,18 @@ export class Vfs extends Core implements VfsApi {
     return this.#result('vfs.verity_measure', verityMeasure(this, file), { file });
   }
 
+  dropPages(): void {
+    dropPages(this);
+  }
+
+  setDiskLayout(device: string, sb: SbId, layout: DiskLayout): void {
+    setDiskLayout(this, device, sb, layout);
+  }
+
+  mirrorBlocks(from: InodeKey, to: InodeKey, sb: SbId): void {
+    mirrorBlocks(this, from, to, sb);
+  }
+
   dropCaches(): void {
     dropCaches(this);
   }
@@ -353,6 +368,16 @@ export class Vfs extends Core implements VfsApi {
     return this.#result('vfs.getxattr', got, { target, name });
   }
 
+  /** @kernel fs/xattr.c vfs_getxattr(), xattr_getsecurity() */
+  #getxattr(task: VfsTask, at: PathRef, name: string): Result<Uint8Array> {
+    const { hooks } = this.env;
+    const { inode } = this.dentry(at.dentry);
+    const refused = hooks.inodeGetxattr?.(task, at, inode, name) ?? 0;
+    if (refused !== 0) return this.refused(refused, 'vfs.refused_by_hook');
+    const kept = hooks.inodeGetsecurity?.(inode, name);
+    return kept === undefined ? xattr.getxattr(this, task, at, name) : ok(kept);
+  }
+
   listxattr(task: VfsTask, target: string | FileId): Result<readonly string[]> {
     const at = this.#place(task, target);
     return this.#result('vfs.listxattr', at.ok ? xattr.listxattr(this, task, at.value) : at, { target });
@@ -368,16 +393,6 @@ export class Vfs extends Core implements VfsApi {
   setGeneration(task: VfsTask, file: FileId, generation: number): Err {
     return this.finish('vfs.set_generation', this.#setGeneration(task, file, generation), {
       file,
-  /** @kernel fs/xattr.c vfs_getxattr(), xattr_getsecurity() */
-  #getxattr(task: VfsTask, at: PathRef, name: string): Result<Uint8Array> {
-    const { hooks } = this.env;
-    const { inode } = this.dentry(at.dentry);
-    const refused = hooks.inodeGetxattr?.(task, at, inode, name) ?? 0;
-    if (refused !== 0) return this.refused(refused, 'vfs.refused_by_hook');
-    const kept = hooks.inodeGetsecurity?.(inode, name);
-    return kept === undefined ? xattr.getxattr(this, task, at, name) : ok(kept);
-  }
-
       generation,
     });
   }
@@ -512,7 +527,9 @@ export class Vfs extends Core implements VfsApi {
   }
 
   contentOf(key: InodeKey): Content {
-    return io.dataInode(this, this.inode(key)).content ?? NO_CONTENT;
+    const inode = io.dataInode(this, this.inode(key));
+    if (this.state.blocks.files.size > 0) touchPages(this, inode.key);
+    return inode.content ?? NO_CONTENT;
   }
 
   rawGetxattr(key: InodeKey, name: string): Uint8Array | undefined {
