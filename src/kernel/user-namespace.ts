@@ -1,6 +1,7 @@
-// User namespaces: their tree, which ids they know, and the three files of /proc/self that say so. Ids everywhere else in the
-// simulation are the kernel's own (those of the initial namespace); here they are translated for tasks that live in another.
-// Left out: projects, and capabilities of file owners in v3 xattrs.
+// User namespaces: their tree, which ids they know, and the three files of /proc/self that say so. Ids
+// everywhere else in the simulation are the kernel's own (those of the initial namespace); here they are
+// translated for tasks that live in another. Left out: projects, and capabilities of file owners in v3
+// xattrs.
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import { type Err, type Errno, fail, ok, type Result } from '../base/errno.ts';
@@ -27,14 +28,20 @@ function extentsOf(k: Kernel, ns: number, kind: IdKind): readonly IdExtent[] {
   return kind === 'uid' ? found.uidMap : found.gidMap;
 }
 
-/** The name that a namespace has for a kernel id; null when it has none. @kernel kernel/user_namespace.c from_kuid() */
+/**
+ * The name that a namespace has for a kernel id; null when it has none. @kernel kernel/user_namespace.c
+ * from_kuid()
+ */
 export function fromKid(k: Kernel, ns: number, kind: IdKind, id: number): number | null {
   if (ns === 0) return id;
   const e = extentsOf(k, ns, kind).find((x) => id >= x.lower && id < x.lower + x.count);
   return e === undefined ? null : e.first + (id - e.lower);
 }
 
-/** The kernel id behind a namespace's name; null when there is none. @kernel kernel/user_namespace.c make_kuid() */
+/**
+ * The kernel id behind a namespace's name; null when there is none. @kernel kernel/user_namespace.c
+ * make_kuid()
+ */
 export function makeKid(k: Kernel, ns: number, kind: IdKind, id: number): number | null {
   if (ns === 0) return id;
   const e = extentsOf(k, ns, kind).find((x) => id >= x.first && id < x.first + x.count);
@@ -52,7 +59,10 @@ export function mungedStat(k: Kernel, task: VfsTask, stat: Stat): Stat {
   };
 }
 
-/** Ids given to chown(2): -1 leaves one alone, one without a kernel id is EINVAL. @kernel fs/open.c chown_common() */
+/**
+ * Ids given to chown(2): -1 leaves one alone, one without a kernel id is EINVAL. @kernel fs/open.c
+ * chown_common()
+ */
 export function chownIds(
   k: Kernel,
   task: VfsTask,
@@ -183,7 +193,10 @@ function writeSetgroups(k: Kernel, ns: UserNamespace, data: Uint8Array, offset: 
   return 0;
 }
 
-/** /proc/self/uid_map, gid_map and setgroups. @kernel fs/proc/base.c proc_id_map_open(), proc_setgroups_open() */
+/**
+ * /proc/self/uid_map, gid_map and setgroups. @kernel fs/proc/base.c proc_id_map_open(),
+ * proc_setgroups_open()
+ */
 export function userNamespacePseudo(k: Kernel): Readonly<Record<string, PseudoNode>> {
   const opener = (file: FileId): Cred => k.env.vfs.file(file).cred;
   const done = (err: Err, length: number): Result<number> => (err === 0 ? ok(length) : fail(err));
