@@ -1,5 +1,6 @@
-// Diagnostics: what a user's text is wrong about, with its place. Shared by the scenario loader and by the linters of the
-// IMA and IPE policy languages; the command line and editors print the same list. Wrapping to a terminal is the CLI's.
+// Diagnostics: what a user's text is wrong about, with its place. Shared by the scenario loader and by the
+// linters of the IMA and IPE policy languages; the command line and editors print the same list. Wrapping
+// to a terminal is the CLI's.
 
 export type Severity = 'error' | 'warning' | 'note';
 
@@ -62,8 +63,8 @@ export class LineIndex {
 }
 
 /**
- * Optimal string alignment distance (insert, delete, replace, swap of neighbours), or `limit + 1` as soon as it is
- * certain to be more than `limit`.
+ * Optimal string alignment distance (insert, delete, replace, swap of neighbours), or `limit + 1` as soon
+ * as it is certain to be more than `limit`.
  */
 export function editDistance(a: string, b: string, limit = 3): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;

@@ -1,5 +1,5 @@
-// The sub-commands by name: one line about each, and where its code is. The code is loaded when the command is called or
-// when the whole tree is needed (completion).
+// The sub-commands by name: one line about each, and where its code is. The code is loaded when the command
+// is called or when the whole tree is needed (completion).
 
 import type { Command } from 'commander';
 
@@ -63,7 +63,7 @@ export const COMMANDS: readonly Entry[] = [
   {
     name: 'completion',
     summary: 'print the completion script for bash, zsh or fish',
-    load: async () => (await import('./completion.ts')).completionCommand(),
+    load: async () => (await import('./completion.ts')).completionCommand(allCommands),
   },
 ];
 
@@ -73,4 +73,11 @@ export async function loadCommand(name: string): Promise<Command> {
   if (entry === undefined) throw new RangeError(`no command ${name}`);
   const command = await entry.load();
   return command.description(entry.summary);
+}
+
+/** Every sub-command, in the order of the help. */
+async function allCommands(): Promise<readonly Command[]> {
+  const all: Command[] = [];
+  for (const { name } of COMMANDS) all.push(await loadCommand(name));
+  return all;
 }

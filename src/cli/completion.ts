@@ -1,7 +1,7 @@
-// `kisim completion bash|zsh|fish`: scripts made from the command tree itself, so they know every option and every choice.
+// `kisim completion bash|zsh|fish`: scripts made from the command tree itself, so they know every option
+// and every choice.
 
 import { Argument, Command, type Option } from 'commander';
-import { COMMANDS, loadCommand } from './commands.ts';
 import { out } from './terminal.ts';
 
 interface Word {
@@ -40,13 +40,12 @@ function walk(command: Command, path: string): Completable[] {
   return [own, ...command.commands.flatMap((c) => walk(c, `${path} ${c.name()}`))];
 }
 
-async function tree(): Promise<Completable[]> {
-  const out: Completable[] = [];
-  for (const { name } of COMMANDS) out.push(...walk(await loadCommand(name), name));
-  return out;
-}
-
-const names = (): string => COMMANDS.map((c) => c.name).join(' ');
+/** Sub-commands that are not made by the program itself. */
+const namesOf = (commands: readonly Completable[]): string =>
+  commands
+    .filter((c) => !c.path.includes(' '))
+    .map((c) => c.path)
+    .join(' ');
 
 function bash(commands: readonly Completable[]): string {
   const cases = commands.map((c) => {
@@ -79,7 +78,7 @@ ${commands
     esac
   done
   if [ -z "$path" ]; then
-    COMPREPLY=($(compgen -W '${names()} help --help --version' -- "$cur"))
+    COMPREPLY=($(compgen -W '${namesOf(commands)} help --help --version' -- "$cur"))
     return
   fi
   case "$path $prev" in
@@ -167,11 +166,13 @@ function fish(commands: readonly Completable[]): string {
 
 const SHELLS: Readonly<Record<string, (commands: readonly Completable[]) => string>> = { bash, zsh, fish };
 
-export function completionCommand(): Command {
+/** `all` gives every sub-command with its options. */
+export function completionCommand(all: () => Promise<readonly Command[]>): Command {
   return new Command('completion')
     .addArgument(new Argument('<shell>', 'which shell').choices(Object.keys(SHELLS)))
     .addHelpText('before', 'Examples:\n  eval "$(kisim completion bash)"\n  kisim completion fish | source\n')
     .action(async (shell: string) => {
-      out((SHELLS[shell] ?? bash)(await tree()));
+      const commands = (await all()).flatMap((c) => walk(c, c.name()));
+      out((SHELLS[shell] ?? bash)(commands));
     });
 }

@@ -1,5 +1,5 @@
-// `kisim diff A B`: runs two scenarios and shows where they part: the steps whose cells differ, the first trace event, list
-// entries that only one has, and the registers.
+// `kisim diff A B`: runs two scenarios and shows where they part: the steps whose cells differ, the first
+// trace event, list entries that only one has, and the registers.
 
 import { Command, Option } from 'commander';
 import { type DiffSide, diffRuns, type RunDiff } from '../scenario/diff.ts';

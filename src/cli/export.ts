@@ -1,5 +1,5 @@
-// `kisim export`: runs a scenario and writes what a verifier of a real machine would collect, so that evmctl, tpm2-tools and
-// `kisim attest verify` can read it.
+// `kisim export`: runs a scenario and writes what a verifier of a real machine would collect, so that
+// evmctl, tpm2-tools and `kisim attest verify` can read it.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,5 +1,5 @@
-// `kisim lint`: checks IMA policies, IPE policies and scenarios without running anything. The kernel's verdict and errno
-// for policies, and all diagnostics with their places.
+// `kisim lint`: checks IMA policies, IPE policies and scenarios without running anything. The kernel's
+// verdict and errno for policies, and all diagnostics with their places.
 
 import { Command, Option } from 'commander';
 import { fromLatin1, fromUtf8 } from '../base/bytes.ts';

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// The command line `kisim`. Sub-commands are loaded when they are called, so that help, version and completion come at
-// once. Ends with the documented exit codes; a fault of our own prints the command that repeats it.
+// The command line `kisim`. Sub-commands are loaded when they are called, so that help, version and
+// completion come at once. Ends with the documented exit codes; a fault of our own prints the command that
+// repeats it.
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';

@@ -1,5 +1,5 @@
-// `kisim run`: carries out scenarios and shows a line for each step. `--twice` and `--against` hold a run against itself or
-// against an earlier trace: same scenario, same bytes.
+// `kisim run`: carries out scenarios and shows a line for each step. `--twice` and `--against` hold a run
+// against itself or against an earlier trace: same scenario, same bytes.
 
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';

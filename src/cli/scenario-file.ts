@@ -8,7 +8,10 @@ import { type LoadOptions, type LoadResult, loadScenario } from '../scenario/loa
 import { SOURCE_LIMITS } from '../scenario/source.ts';
 import { readInput } from './terminal.ts';
 
-/** Access to the files beside a scenario: only below its own folder's parent, so that a scenario stays what it looks like. */
+/**
+ * Access to the files beside a scenario: only below its own folder's parent, so that a scenario stays what
+ * it looks like.
+ */
 export function scenarioFileOptions(file: string): LoadOptions {
   const folder = dirname(file);
   return {

@@ -1,5 +1,5 @@
-// `kisim schema`: the published forms. `scenario` is the JSON Schema for editors; `reasons` lists every reason code with its
-// sentence and source.
+// `kisim schema`: the published forms. `scenario` is the JSON Schema for editors; `reasons` lists every
+// reason code with its sentence and source.
 
 import { Argument, Command } from 'commander';
 import { allReasons } from '../base/reasons.ts';

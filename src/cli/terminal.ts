@@ -1,5 +1,5 @@
-// What every sub-command shares about the terminal: colours (NO_COLOR, FORCE_COLOR, --color, plain), the progress line on
-// standard error, exit codes, and the errors that end a command.
+// What every sub-command shares about the terminal: colours (NO_COLOR, FORCE_COLOR, --color, plain), the
+// progress line on standard error, exit codes, and the errors that end a command.
 
 import { readFileSync, statSync } from 'node:fs';
 import { Option } from 'commander';

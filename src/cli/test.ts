@@ -1,5 +1,5 @@
-// `kisim test`: runs all scenarios of folders. Passing files are one line each, failures are shown with the place in the
-// file and the command that repeats them; counts come last.
+// `kisim test`: runs all scenarios of folders. Passing files are one line each, failures are shown with the
+// place in the file and the command that repeats them; counts come last.
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
-// One step explained: the verdict first, then the cause, what can be done about it, and where the kernel or the TPM decides
-// it; for each access that IMA looked at the rules in order, the flags before and after, and the effect on the list.
+// One step explained: the verdict first, then the cause, what can be done about it, and where the kernel or
+// the TPM decides it; for each access that IMA looked at the rules in order, the flags before and after,
+// and the effect on the list.
 
 import { ERRNO, type Errno } from '../base/errno.ts';
 import type { TraceEvent } from '../base/trace.ts';

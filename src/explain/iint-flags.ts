@@ -1,5 +1,5 @@
-// The bits of IMA's record of an inode as words: what was done (IMA_MEASURED), what the rules asked for (IMA_APPRAISE), and
-// the atomic bits beside them. Names are the kernel's own.
+// The bits of IMA's record of an inode as words: what was done (IMA_MEASURED), what the rules asked for
+// (IMA_APPRAISE), and the atomic bits beside them. Names are the kernel's own.
 
 import * as C from '../ima/constants.ts';
 import type { Iint } from '../ima/types.ts';

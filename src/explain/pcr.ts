@@ -1,5 +1,5 @@
-// Where the value of a register comes from: every extend in order, the value before and after, and the chain of events that
-// caused it up to the call or the firmware measurement.
+// Where the value of a register comes from: every extend in order, the value before and after, and the
+// chain of events that caused it up to the call or the firmware measurement.
 
 import type { EventData, TraceEvent } from '../base/trace.ts';
 import { causesOf } from './tree.ts';

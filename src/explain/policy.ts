@@ -1,5 +1,6 @@
-// Why the IMA policy decided as it did on one access: each rule in order, whether it matched, and if not the first condition
-// that does not hold, with what the rule wants and what the access has. The comparison itself is IMA's own.
+// Why the IMA policy decided as it did on one access: each rule in order, whether it matched, and if not
+// the first condition that does not hold, with what the rule wants and what the access has. The comparison
+// itself is IMA's own.
 
 import { toHex } from '../base/bytes.ts';
 import * as C from '../ima/constants.ts';
@@ -75,7 +76,8 @@ function settled(action: number): number {
 }
 
 /**
- * All rules in order, as the kernel's walk sees them. `flag` is the union of the actions that the active policy has.
+ * All rules in order, as the kernel's walk sees them. `flag` is the union of the actions that the active
+ * policy has.
  * @kernel security/integrity/ima/ima_policy.c ima_match_policy()
  */
 export function rulesTried(

@@ -1,5 +1,6 @@
-// What a reader can do about a refusal, by reason code: the way to allow the access, or to have it measured. Codes without
-// an entry have no remedy in the machine (or it is the plain opposite of their sentence).
+// What a reader can do about a refusal, by reason code: the way to allow the access, or to have it
+// measured. Codes without an entry have no remedy in the machine (or it is the plain opposite of their
+// sentence).
 
 const REMEDIES: { readonly [code: string]: string } = {
   'ima.missing_hash':

@@ -1,5 +1,5 @@
-// An explanation as lines of text: verdict, cause, remedy, reference; then IMA's view of each access and the tree of events.
-// Marks for headings and quiet parts are left to the caller.
+// An explanation as lines of text: verdict, cause, remedy, reference; then IMA's view of each access and
+// the tree of events. Marks for headings and quiet parts are left to the caller.
 
 import type { Explanation, ImaAccess } from './explain.ts';
 import type { ExtendRecord } from './pcr.ts';
@@ -89,7 +89,9 @@ function section(title: string, texts: readonly string[]): readonly ExplainLine[
   return [line('heading', title), ...texts.flatMap((t) => block('text', t, 2))];
 }
 
-/** Accesses that nobody asked about say little: shown only when all is asked for, or nothing else is there. */
+/**
+ * Accesses that nobody asked about say little: shown only when all is asked for, or nothing else is there.
+ */
 function telling(accesses: readonly ImaAccess[], full: boolean): readonly ImaAccess[] {
   const some = accesses.filter((a) => a.rules.some((r) => r.outcome === 'matched') || a.errno !== null);
   return full || some.length === 0 ? accesses : some;

@@ -1,5 +1,5 @@
-// The trace of one step as a tree (each event below the one that caused it), and single events as sentences. Pure: events
-// in, words out.
+// The trace of one step as a tree (each event below the one that caused it), and single events as
+// sentences. Pure: events in, words out.
 
 import { reasonOf } from '../base/reasons.ts';
 import type { EventValue, TraceEvent } from '../base/trace.ts';

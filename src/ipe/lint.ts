@@ -1,6 +1,6 @@
-// Diagnostics for people who write IPE policies: every mistake at once with its place and a way out, and warnings
-// about rules that the kernel accepts but that can never hold or never be reached. The kernel's own verdict comes from
-// parser.ts; where it is "accepted" there is no error here, and the other way round.
+// Diagnostics for people who write IPE policies: every mistake at once with its place and a way out, and
+// warnings about rules that the kernel accepts but that can never hold or never be reached. The kernel's
+// own verdict comes from parser.ts; where it is "accepted" there is no error here, and the other way round.
 
 import { fromLatin1, fromUtf8, latin1, utf8 } from '../base/bytes.ts';
 import {
@@ -492,7 +492,8 @@ function nameErrno(name: string): 'EACCES' | 'ENAMETOOLONG' | null {
 }
 
 /**
- * What the kernel says about a policy text (as the content of a signed policy that is loaded), and all diagnostics.
+ * What the kernel says about a policy text (as the content of a signed policy that is loaded), and all
+ * diagnostics.
  * @kernel security/ipe/policy.c ipe_new_policy(), policy_fs.c ipe_new_policyfs_node()
  */
 export function lintIpePolicy(text: Uint8Array | string, options: IpeLintOptions = {}): LintReport {

@@ -1,5 +1,5 @@
-// The `machine` part of a scenario as a MachineConfig. Mistakes that a schema cannot see (an unknown profile, a certificate
-// that is none, a file that is missing) become diagnostics with their place.
+// The `machine` part of a scenario as a MachineConfig. Mistakes that a schema cannot see (an unknown
+// profile, a certificate that is none, a file that is missing) become diagnostics with their place.
 
 import { EMPTY, fromLatin1, toHex } from '../base/bytes.ts';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';

@@ -1,6 +1,6 @@
-// DATA forms of a scenario to bytes: text, hex, base64, repetition, files beside the scenario, contents known by their
-// digests, made programs and modules, hashes and signatures. The loader resolves every form before the first step runs, so
-// a missing file or key is a mistake with a place.
+// DATA forms of a scenario to bytes: text, hex, base64, repetition, files beside the scenario, contents
+// known by their digests, made programs and modules, hashes and signatures. The loader resolves every form
+// before the first step runs, so a missing file or key is a mistake with a place.
 
 import { concat, EMPTY, fromHex, toHex, utf8 } from '../base/bytes.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';

@@ -1,5 +1,6 @@
-// Two runs side by side: the first step that differs, the first trace event that differs, and what list, registers and audit
-// log hold differently at the end. Runs may be of one scenario in two versions, or of two scenarios.
+// Two runs side by side: the first step that differs, the first trace event that differs, and what list,
+// registers and audit log hold differently at the end. Runs may be of one scenario in two versions, or of
+// two scenarios.
 
 import type { TraceEvent } from '../base/trace.ts';
 import type { ListEntry, RunReport } from './result.ts';

@@ -1,6 +1,6 @@
-// Values of security.evm for the attributes of files and for steps: a portable signature (type 5), one that is bound to the
-// inode (type 3), or the HMAC that the kernel would have written (type 2). The bytes are made in evm/sign.ts; here is only
-// where the metadata comes from.
+// Values of security.evm for the attributes of files and for steps: a portable signature (type 5), one that
+// is bound to the inode (type 3), or the HMAC that the kernel would have written (type 2). The bytes are
+// made in evm/sign.ts; here is only where the metadata comes from.
 
 import type { KernelProfile } from '../base/profile.ts';
 import { type EvmMetadata, evmHmac, evmSign } from '../evm/sign.ts';
@@ -47,7 +47,10 @@ export function unknownFile(profile: KernelProfile): EvmFile {
   return { profile, mode: S_IFREG | 0o644, uid: 0, gid: 0, ...none };
 }
 
-/** What is covered: portable signatures take every attribute of the kernel's list, bound ones the enabled names. */
+/**
+ * What is covered: portable signatures take every attribute of the kernel's list, bound ones the enabled
+ * names.
+ */
 function metadata(file: EvmFile, bound: string | null): Made<EvmMetadata> {
   const { profile, mode, uid, gid, ino, generation } = file;
   if (bound !== null && (ino === undefined || generation === undefined))

@@ -1,5 +1,5 @@
-// Compares what a scenario expects with what happened. Only what is written is compared, with one rule besides: a step
-// that names no errno must succeed.
+// Compares what a scenario expects with what happened. Only what is written is compared, with one rule
+// besides: a step that names no errno must succeed.
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { AuditRecord } from '../integrity/audit.ts';

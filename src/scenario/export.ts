@@ -1,5 +1,6 @@
-// What a verifier of a real machine would collect, from the end of a run: measurement lists as securityfs shows them,
-// registers as evmctl reads them, a quote with its key as tpm2_checkquote reads them, the firmware's event log, the trace.
+// What a verifier of a real machine would collect, from the end of a run: measurement lists as securityfs
+// shows them, registers as evmctl reads them, a quote with its key as tpm2_checkquote reads them, the
+// firmware's event log, the trace.
 
 import { concat, EMPTY, toHex, utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -55,8 +56,8 @@ function selectionStruct(bank: BankValues): Uint8Array {
 }
 
 /**
- * The file that tpm2_quote -o writes and tpm2_checkquote -f reads: TPML_PCR_SELECTION and lists of up to eight digests, as
- * the C structures of a little-endian 64-bit machine lie in memory.
+ * The file that tpm2_quote -o writes and tpm2_checkquote -f reads: TPML_PCR_SELECTION and lists of up to
+ * eight digests, as the C structures of a little-endian 64-bit machine lie in memory.
  */
 export function quotePcrsFile(banks: readonly BankValues[]): Uint8Array {
   const w = new Writer('le').u32(banks.length);

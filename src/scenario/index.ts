@@ -1,4 +1,5 @@
-// Public entry point of scenarios: load a text, run it step by step or to its end, and turn the result into documents.
+// Public entry point of scenarios: load a text, run it step by step or to its end, and turn the result into
+// documents.
 
 export type { Diagnostic, Severity } from '../base/diagnostic.ts';
 export { type DiffSide, diffRuns, type RunDiff } from './diff.ts';

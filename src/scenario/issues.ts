@@ -1,5 +1,6 @@
-// zod's issues as diagnostics for people: the place in the text, plain words, the user's own value in backticks and, where
-// a word is unknown, the words that are near. Of a failed union the branch that fits the value best is the one reported.
+// zod's issues as diagnostics for people: the place in the text, plain words, the user's own value in
+// backticks and, where a word is unknown, the words that are near. Of a failed union the branch that fits
+// the value best is the one reported.
 
 import type * as z from 'zod';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
@@ -37,7 +38,10 @@ function valueAt(value: unknown, path: readonly PathStep[]): unknown {
   return at;
 }
 
-/** How badly a union's branch fits: a wrong type at the top is worst, then unknown members, then the number of issues. */
+/**
+ * How badly a union's branch fits: a wrong type at the top is worst, then unknown members, then the number
+ * of issues.
+ */
 function misfit(issues: readonly Issue[]): number {
   let score = 0;
   for (const issue of issues) {
@@ -49,7 +53,10 @@ function misfit(issues: readonly Issue[]): number {
   return score;
 }
 
-/** Replaces failed unions by the issues of their best branch; several branches that fit equally stay a union. */
+/**
+ * Replaces failed unions by the issues of their best branch; several branches that fit equally stay a
+ * union.
+ */
 function flatten(issue: Issue, prefix: readonly PropertyKey[]): readonly Issue[] {
   const path = [...prefix, ...issue.path];
   if (issue.code !== 'invalid_union') return [{ ...issue, path } as Issue];

@@ -1,5 +1,5 @@
-// The scenario language as a JSON Schema (draft 2020-12), for editors: completion, hover texts, red lines. Generated from
-// the zod schemas and from the step vocabulary; `kisim schema scenario` prints it.
+// The scenario language as a JSON Schema (draft 2020-12), for editors: completion, hover texts, red lines.
+// Generated from the zod schemas and from the step vocabulary; `kisim schema scenario` prints it.
 
 import * as z from 'zod';
 import { headSchema } from './schema.ts';

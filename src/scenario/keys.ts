@@ -1,5 +1,5 @@
-// Keys of a scenario: key pairs and certificates that follow from the seed and the name, so every run signs alike. They are
-// for simulated machines alone: whoever knows the scenario knows the keys.
+// Keys of a scenario: key pairs and certificates that follow from the seed and the name, so every run signs
+// alike. They are for simulated machines alone: whoever knows the scenario knows the keys.
 
 import { Random, seedRandom } from '../base/random.ts';
 import { ecPrivateFromBytes, ecSeedSize } from '../crypto/ec.ts';

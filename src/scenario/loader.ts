@@ -1,5 +1,5 @@
-// Text of a scenario to a checked value: all mistakes of the text, the schema, the machine, the steps and the policies in
-// it are reported together, each with its place. A scenario is loaded whole or not at all.
+// Text of a scenario to a checked value: all mistakes of the text, the schema, the machine, the steps and
+// the policies in it are reported together, each with its place. A scenario is loaded whole or not at all.
 
 import { type Diagnostic, didYouMean, sortDiagnostics } from '../base/diagnostic.ts';
 import { allReasons, reasonOf } from '../base/reasons.ts';

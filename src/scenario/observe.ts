@@ -1,5 +1,5 @@
-// A look at a machine from outside that leaves no trace in it: measurement list, registers, violations, audit records, trace.
-// Two looks give what happened between them.
+// A look at a machine from outside that leaves no trace in it: measurement list, registers, violations,
+// audit records, trace. Two looks give what happened between them.
 
 import { toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';

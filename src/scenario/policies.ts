@@ -1,5 +1,6 @@
-// Policies inside scenarios: the linters of the two languages look at them while the scenario is loaded, and their
-// diagnostics get the place in the YAML text. A step that expects a failure may hold a policy with mistakes.
+// Policies inside scenarios: the linters of the two languages look at them while the scenario is loaded,
+// and their diagnostics get the place in the YAML text. A step that expects a failure may hold a policy
+// with mistakes.
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Diagnostic } from '../base/diagnostic.ts';
@@ -12,8 +13,9 @@ import type { PathStep, Source } from './source.ts';
 const IMA_NODE = /^\/sys\/kernel\/security\/(?:integrity\/)?ima\/policy$/;
 
 /**
- * Where a line of a scalar's text stands. In a literal block (`|`) it is a line of the file; elsewhere one written line can
- * be many of the text, so the place is that of the whole scalar and the message names the line.
+ * Where a line of a scalar's text stands. In a literal block (`|`) it is a line of the file; elsewhere one
+ * written line can be many of the text, so the place is that of the whole scalar and the message names the
+ * line.
  */
 function placed(source: Source, path: readonly PathStep[], text: string, d: Diagnostic): Diagnostic {
   const [start, end] = source.span(path);
@@ -74,7 +76,10 @@ export function policyDiagnostics(
   });
 }
 
-/** Mistakes of the compiled-in IPE policy, as warnings: a kernel whose boot policy is broken is a case of its own. */
+/**
+ * Mistakes of the compiled-in IPE policy, as warnings: a kernel whose boot policy is broken is a case of
+ * its own.
+ */
 export function bootPolicyDiagnostics(source: Source, text: string): readonly Diagnostic[] {
   const path = ['machine', 'ipe_boot_policy'];
   return errors(lintIpePolicy(text).diagnostics).map((d) => ({

@@ -1,5 +1,6 @@
-// What a verifier does with a quote: the signature over the attestation structure, the nonce, the digest of the PCR
-// values. Restricted signing keys of two kinds: RSA with RSASSA-PKCS1-v1_5, ECC P-256 with ECDSA, both with SHA-256.
+// What a verifier does with a quote: the signature over the attestation structure, the nonce, the digest of
+// the PCR values. Restricted signing keys of two kinds: RSA with RSASSA-PKCS1-v1_5, ECC P-256 with ECDSA,
+// both with SHA-256.
 
 import { concat, equalBytes } from '../base/bytes.ts';
 import { Reader } from '../base/codec.ts';
@@ -67,7 +68,10 @@ export interface BankValues extends BankSelection {
   readonly values: readonly Uint8Array[];
 }
 
-/** The three checks of tpm2_checkquote: signature, nonce, digest over the expected values (in selection order). */
+/**
+ * The three checks of tpm2_checkquote: signature, nonce, digest over the expected values (in selection
+ * order).
+ */
 export function checkQuote(
   quote: { readonly attest: Uint8Array; readonly signature: Uint8Array; readonly publicArea: Uint8Array },
   expected: { readonly nonce: Uint8Array; readonly banks: readonly BankValues[] },

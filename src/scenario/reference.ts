@@ -1,5 +1,5 @@
-// docs/scenarios.md from the published JSON Schema: one table for each part of a scenario and one for all operations.
-// Only the introduction is written by hand.
+// docs/scenarios.md from the published JSON Schema: one table for each part of a scenario and one for all
+// operations. Only the introduction is written by hand.
 
 import { scenarioJsonSchema } from './json-schema.ts';
 

@@ -1,4 +1,5 @@
-// Loads every room, so that the registry of reason codes is complete: expectations name codes, and the glossary lists them.
+// Loads every room, so that the registry of reason codes is complete: expectations name codes, and the
+// glossary lists them.
 
 import '../kernel/machine.ts';
 import './steps/table.ts';

@@ -1,5 +1,5 @@
-// What a run leaves behind: for each step its outcome, its effects on list, registers and audit log, and the verdict on each
-// expectation. Plain data, shared by all reporters, by diff and by the playground.
+// What a run leaves behind: for each step its outcome, its effects on list, registers and audit log, and
+// the verdict on each expectation. Plain data, shared by all reporters, by diff and by the playground.
 
 import type { AuditRecord } from '../integrity/audit.ts';
 import type { Scenario, ScenarioStep } from './loader.ts';

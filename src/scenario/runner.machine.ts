@@ -1,5 +1,6 @@
-// Life cycle of a scenario run: booted once, then steps that run and are checked one after the other, then the end is checked.
-// A failed expectation does not stop the run (later steps still tell something) unless the caller asked to bail out.
+// Life cycle of a scenario run: booted once, then steps that run and are checked one after the other, then
+// the end is checked. A failed expectation does not stop the run (later steps still tell something) unless
+// the caller asked to bail out.
 
 import { assign, setup } from 'xstate';
 

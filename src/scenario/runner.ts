@@ -1,5 +1,6 @@
-// Runs a scenario: boots the machine, carries out the steps one after the other, compares each with what it expects, and ends
-// with the expectations of the end. The life cycle is runner.machine.ts; what happens is in the report.
+// Runs a scenario: boots the machine, carries out the steps one after the other, compares each with what it
+// expects, and ends with the expectations of the end. The life cycle is runner.machine.ts; what happens is
+// in the report.
 
 import { initialTransition, type SnapshotFrom, transition } from 'xstate';
 import { assert } from '../base/assert.ts';
@@ -36,7 +37,10 @@ export interface RunOptions {
   readonly onStep?: (report: StepReport, machine: ScenarioMachine) => boolean;
 }
 
-/** A run in progress: `step()` until `done`, then `report()`. Each machine on the way can be kept: forks are free. */
+/**
+ * A run in progress: `step()` until `done`, then `report()`. Each machine on the way can be kept: forks are
+ * free.
+ */
 export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   readonly scenario: Scenario;
   readonly session: Session;

@@ -1,5 +1,5 @@
-// Small forms that many places of a scenario share: file contents, modes, owners, hexadecimal text, errno names.
-// The schemas are plain (no transforms), so that the same objects give the published JSON Schema.
+// Small forms that many places of a scenario share: file contents, modes, owners, hexadecimal text, errno
+// names. The schemas are plain (no transforms), so that the same objects give the published JSON Schema.
 
 import * as z from 'zod';
 import { ERRNO, type Errno } from '../base/errno.ts';

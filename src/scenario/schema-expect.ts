@@ -1,5 +1,6 @@
-// What a step (or the end of a scenario) expects. Every member is optional; members that are there must all hold.
-// A step's expectations look at what that step added; the final ones look at the machine as it is at the end.
+// What a step (or the end of a scenario) expects. Every member is optional; members that are there must all
+// hold. A step's expectations look at what that step added; the final ones look at the machine as it is at
+// the end.
 
 import * as z from 'zod';
 import { dataSchema, errnoName, hashName, hexText } from './schema-data.ts';

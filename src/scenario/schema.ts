@@ -1,5 +1,6 @@
-// The scenario document: machine, steps, expectations. zod schemas are the single source of the loader's checks, of the
-// published JSON Schema and of docs/scenarios.md. Operations come from the step vocabulary, not from here.
+// The scenario document: machine, steps, expectations. zod schemas are the single source of the loader's
+// checks, of the published JSON Schema and of docs/scenarios.md. Operations come from the step vocabulary,
+// not from here.
 
 import * as z from 'zod';
 import {

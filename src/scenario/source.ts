@@ -1,6 +1,6 @@
-// YAML text to a plain value with the place of every key and value. Guards against texts that are made to exhaust memory:
-// size, number of tokens, nesting and alias expansion are limited before anything is built. One document, YAML 1.2 core
-// schema, no custom tags, no merge keys, unique keys.
+// YAML text to a plain value with the place of every key and value. Guards against texts that are made to
+// exhaust memory: size, number of tokens, nesting and alias expansion are limited before anything is built.
+// One document, YAML 1.2 core schema, no custom tags, no merge keys, unique keys.
 
 import {
   isAlias,

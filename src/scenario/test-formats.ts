@@ -1,5 +1,5 @@
-// Results of many scenarios for other programs: JUnit XML and TAP 13. One test case for each scenario; a failure lists the
-// expectations that did not hold, with file and line.
+// Results of many scenarios for other programs: JUnit XML and TAP 13. One test case for each scenario; a
+// failure lists the expectations that did not hold, with file and line.
 
 import type { Diagnostic } from '../base/diagnostic.ts';
 import { allChecks, type Check, failedChecks, type RunReport } from './result.ts';

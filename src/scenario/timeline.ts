@@ -1,5 +1,5 @@
-// One line for each step, in fixed columns: who, what, on which object, what IMA, EVM and IPE said, what came back, what PCR
-// 10 became. Cells are computed here; colours and notes are the reporter's.
+// One line for each step, in fixed columns: who, what, on which object, what IMA, EVM and IPE said, what
+// came back, what PCR 10 became. Cells are computed here; colours and notes are the reporter's.
 
 import type { TraceEvent } from '../base/trace.ts';
 import type { OpResult } from './ops/types.ts';

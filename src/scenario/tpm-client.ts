@@ -1,5 +1,6 @@
-// A small TPM client: builds command bytes and reads response bytes, as a verifier's agent on the machine does. It knows
-// a few commands (self-made keys, quotes, registers, flush); sessions are password sessions with empty auth.
+// A small TPM client: builds command bytes and reads response bytes, as a verifier's agent on the machine
+// does. It knows a few commands (self-made keys, quotes, registers, flush); sessions are password sessions
+// with empty auth.
 
 import { concat } from '../base/bytes.ts';
 import { Reader, Writer } from '../base/codec.ts';
@@ -95,7 +96,10 @@ export interface PrimaryKey {
   readonly publicArea: Uint8Array;
 }
 
-/** A restricted signing key (attestation key) in the endorsement hierarchy; the same for the same TPM each time. */
+/**
+ * A restricted signing key (attestation key) in the endorsement hierarchy; the same for the same TPM each
+ * time.
+ */
 export function createAk(port: TpmPort, type: AkType): TpmAnswer<PrimaryKey> {
   const template = publicTemplate(type);
   const p = new Writer('be');

@@ -1,5 +1,5 @@
-// A run as documents: JSON (report and whole trace, with its digest), newline-delimited JSON (one event a line), and
-// Markdown for a page or a mail. Digests of the trace are the machine's; here is only the form.
+// A run as documents: JSON (report and whole trace, with its digest), newline-delimited JSON (one event a
+// line), and Markdown for a page or a mail. Digests of the trace are the machine's; here is only the form.
 
 import type { Json } from '../base/json.ts';
 import type { EventData, TraceEvent } from '../base/trace.ts';

@@ -1,5 +1,6 @@
-// What the first program of a scenario's machine does before the first step: the usual directories and pseudo file systems.
-// It runs as pid 1 through system calls, so a policy of the command line sees these accesses as it would on a machine.
+// What the first program of a scenario's machine does before the first step: the usual directories and
+// pseudo file systems. It runs as pid 1 through system calls, so a policy of the command line sees these
+// accesses as it would on a machine.
 
 import type { MachineApi } from '../kernel/api.ts';
 

@@ -1,5 +1,6 @@
-// The words of the step language: the operations of ops/ plus the steps that only scenarios have, each with a strict
-// schema (an unknown argument is a mistake here, while recorded cases may carry more than they use).
+// The words of the step language: the operations of ops/ plus the steps that only scenarios have, each with
+// a strict schema (an unknown argument is a mistake here, while recorded cases may carry more than they
+// use).
 
 import * as z from 'zod';
 import { OPS } from './ops/table.ts';

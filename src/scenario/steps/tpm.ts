@@ -1,5 +1,6 @@
-// Steps that talk to the machine's TPM as a program on the machine does: extend and reset registers, ask for a quote by a
-// restricted key that the TPM itself makes, let a verifier look at an earlier quote, send raw command bytes.
+// Steps that talk to the machine's TPM as a program on the machine does: extend and reset registers, ask
+// for a quote by a restricted key that the TPM itself makes, let a verifier look at an earlier quote, send
+// raw command bytes.
 
 import * as z from 'zod';
 import { EMPTY, equalBytes, toHex, utf8 } from '../../base/bytes.ts';

@@ -1,5 +1,6 @@
-// Steps that only scenarios have: they act on the machine from outside its system calls (its clock, its TPM, its power
-// switch, its disks). A declaration has the same form as an operation; its code also gets the run's own memory.
+// Steps that only scenarios have: they act on the machine from outside its system calls (its clock, its
+// TPM, its power switch, its disks). A declaration has the same form as an operation; its code also gets
+// the run's own memory.
 
 import type * as z from 'zod';
 import { assert } from '../../base/assert.ts';
