@@ -14,7 +14,7 @@ import {
 } from '../integrity/hash-info.ts';
 import type { VfsApi } from '../vfs/api.ts';
 import { O_DIRECT } from '../vfs/constants.ts';
-import type { Inode, OpenFile, VfsTask } from '../vfs/types.ts';
+import type { Content, Inode, OpenFile, VfsTask } from '../vfs/types.ts';
 import { IMA_COLLECTED, IMA_VERITY_REQUIRED } from './constants.ts';
 import { auditMessage, byteText, type ImaCursor } from './cursor.ts';
 import { iintStep } from './iint.ts';
@@ -32,6 +32,16 @@ const zeroHash = (alg: string): FileHash => ({
   digest: new Uint8Array(hashDigestSize(alg as HashAlgoName)),
 });
 
+/**
+ * As many bytes as the inode's size says, or null when there are fewer: an overlay's inode keeps its size when the file
+ * below changes.
+ * @kernel security/integrity/ima/ima_crypto.c ima_calc_file_hash_tfm()
+ */
+function sized(content: Content, size: number): Content | null {
+  if (content.kind === 'opaque' || content.bytes.length === size) return content;
+  return content.bytes.length < size ? null : { kind: 'bytes', bytes: content.bytes.subarray(0, size) };
+}
+
 /** @kernel security/integrity/ima/ima_crypto.c ima_calc_file_hash() */
 export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashOutcome {
   const { vfs, profile } = ima.env;
@@ -43,7 +53,9 @@ export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashO
     if (inode.size > 0) return { err: 'EINVAL', hash: zeroHash(alg) };
     return { err: 0, hash: { alg, digest: contentHash(alg, EMPTY) } };
   }
-  const digest = fileContentHash(alg, vfs.contentOf(file.inode));
+  const content = sized(vfs.contentOf(file.inode), inode.size);
+  if (content === null) return { err: 'EINVAL', hash: zeroHash(alg) };
+  const digest = fileContentHash(alg, content);
   return digest === null ? { err: 'EIO', hash: zeroHash(alg) } : { err: 0, hash: { alg, digest } };
 }
 

@@ -13,7 +13,7 @@ import { populateTree, rootOf } from './populate.ts';
 import { dir, node, type TreeNode } from './procfs.ts';
 
 const DEVICE = 'MSFT0101:00';
-const PLATFORM = `devices/platform/${DEVICE}`;
+const PLATFORM = `devices/pci0000:00/0000:00:01.0/${DEVICE}`;
 const PCRS = 24;
 /** TPM2_Shutdown(TPM_SU_CLEAR), which the driver sends when it lets go of the device. */
 const SHUTDOWN_CLEAR = fromHex('80010000000c000001450000');

@@ -207,7 +207,10 @@ function overlaySetattr(core: Core, task: VfsTask, path: PathRef, change: Change
     kill === undefined || kill === 0
       ? { ...rest, ...(mode === undefined ? {} : { mode }) }
       : { ...rest, kill };
-  const failed = notifyChange(core, mounter(core, sb, task), realPath(core, core.inode(key)), passed);
+  const real = realPath(core, core.inode(key));
+  // Somebody removed the upper file behind the overlay's back.
+  if (core.state.dentries.get(real.dentry)?.hashed !== true) return core.refuse('ENOENT', 'vfs.no_entry');
+  const failed = notifyChange(core, mounter(core, sb, task), real, passed);
   if (failed !== 0) return failed;
   copyAttr(core, key);
   return 0;
