@@ -27,6 +27,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   s: 'several mechanisms together',
   v: 'other kernel configurations',
   x: 'single edge cases',
+  o: 'questions of our own to the kernel',
 };
 const START = '<!-- fidelity:start -->';
 const END = '<!-- fidelity:end -->';

@@ -133,6 +133,26 @@ describe('keyrings', () => {
     expect(short).toEqual({ ok: false, errno: 'EINVAL' });
   });
 
+  it('asks for the master key only when a secret is loaded or read, and updates name another one', () => {
+    const { keys } = boot();
+    const root = task(0);
+    const add = (text: string) => keys.addKey(root, 'encrypted', 'k', latin1(text), -4);
+    const made = add('new user:nokey 32');
+    expect(made.ok).toBe(true);
+    if (!made.ok) return;
+    expect(keys.read(root, made.value)).toEqual({ ok: false, errno: 'ENOKEY' });
+    expect(add('new user:kmk 32')).toEqual({ ok: false, errno: 'EINVAL' });
+    expect(add('update trusted:kmk')).toEqual({ ok: false, errno: 'EINVAL' });
+    keys.addKey(root, 'user', 'kmk', latin1('short'), -4);
+    expect(add('update user:kmk').ok).toBe(true);
+    const text = keys.read(root, made.value);
+    expect(text.ok && fromLatin1(text.value).startsWith('default user:kmk 32 ')).toBe(true);
+    expect(keys.addKey(root, 'encrypted', 'l', latin1('load user:nokey 32 abc'), -4)).toEqual({
+      ok: false,
+      errno: 'EINVAL',
+    });
+  });
+
   it('finds an IMA key by the end of its key identifier', () => {
     const { keys } = boot();
     keys.addKey(task(0), 'asymmetric', '', cert('ima1'), '.ima');
