@@ -10,6 +10,7 @@ import type { FsBehaviour } from './filesystems.ts';
 import { behaviourOf } from './filesystems.ts';
 import type { OverlayOps } from './overlay.ts';
 import type { VfsReason } from './reasons.ts';
+import { copyFile, copyState } from './records.ts';
 import type {
   Dentry,
   DentryId,
@@ -87,33 +88,59 @@ export class Core {
 
   /** A fresh number for a record of any kind. */
   id(): number {
-    const { nextId } = this.state;
-    this.state = { ...this.state, nextId: nextId + 1 };
-    return nextId;
+    const next = copyState(this.state);
+    const id = next.nextId++;
+    this.state = next;
+    return id;
   }
 
   setInode(inode: Inode): void {
-    this.state = { ...this.state, inodes: this.state.inodes.set(inode.key, inode) };
+    const next = copyState(this.state);
+    next.inodes = next.inodes.set(inode.key, inode);
+    this.state = next;
   }
 
   setDentry(dentry: Dentry): void {
-    this.state = { ...this.state, dentries: this.state.dentries.set(dentry.id, dentry) };
+    const next = copyState(this.state);
+    next.dentries = next.dentries.set(dentry.id, dentry);
+    this.state = next;
   }
 
   setFile(file: OpenFile): void {
-    this.state = { ...this.state, files: this.state.files.set(file.id, file) };
+    const next = copyState(this.state);
+    next.files = next.files.set(file.id, file);
+    this.state = next;
+  }
+
+  /** Moves the position of an open file. */
+  setPos(id: FileId, pos: number): void {
+    const next = copyFile(this.file(id));
+    next.pos = pos;
+    this.setFile(next);
+  }
+
+  dropFile(id: FileId): void {
+    const next = copyState(this.state);
+    next.files = next.files.delete(id);
+    this.state = next;
   }
 
   setMapping(mapping: Mapping): void {
-    this.state = { ...this.state, mappings: this.state.mappings.set(mapping.id, mapping) };
+    const next = copyState(this.state);
+    next.mappings = next.mappings.set(mapping.id, mapping);
+    this.state = next;
   }
 
   setSuperblock(sb: Superblock): void {
-    this.state = { ...this.state, superblocks: this.state.superblocks.set(sb.id, sb) };
+    const next = copyState(this.state);
+    next.superblocks = next.superblocks.set(sb.id, sb);
+    this.state = next;
   }
 
   setMount(mount: Mount): void {
-    this.state = { ...this.state, mounts: this.state.mounts.set(mount.id, mount) };
+    const next = copyState(this.state);
+    next.mounts = next.mounts.set(mount.id, mount);
+    this.state = next;
   }
 
   /** Remembers why, and gives the errno back. */

@@ -5,6 +5,7 @@ import { Map as ImmutableMap } from 'immutable';
 import { NAME_MAX } from './constants.ts';
 import type { Core } from './core.ts';
 import { byteLength } from './inode.ts';
+import { copyInode } from './records.ts';
 import type { Dentry, DentryId, Inode, InodeKey, MountId, PathRef, SbId } from './types.ts';
 
 export const mountKey = (path: PathRef): string => `${path.mount}:${path.dentry}`;
@@ -45,7 +46,9 @@ export function newDentry(
 export function hashChild(core: Core, dir: InodeKey, dentry: Dentry): void {
   const inode = core.inode(dir);
   const key = childKey(core, inode.sb, dentry.name);
-  core.setInode({ ...inode, children: (inode.children ?? EMPTY_CHILDREN).set(key, dentry.id) });
+  const next = copyInode(inode);
+  next.children = (inode.children ?? EMPTY_CHILDREN).set(key, dentry.id);
+  core.setInode(next);
 }
 
 /** Namespace of mounts that are in none: the kernel's own, and the private ones of an overlay's layers. */
@@ -61,8 +64,11 @@ const EMPTY_CHILDREN = ImmutableMap<string, DentryId>();
 export function unhash(core: Core, dentry: Dentry, keep: boolean): void {
   const parent = core.inode(core.dentry(dentry.parent).inode);
   const key = childKey(core, parent.sb, dentry.name);
-  if (parent.children?.get(key) === dentry.id)
-    core.setInode({ ...parent, children: parent.children.delete(key) });
+  if (parent.children?.get(key) === dentry.id) {
+    const next = copyInode(parent);
+    next.children = parent.children.delete(key);
+    core.setInode(next);
+  }
   if (keep) core.setDentry({ ...dentry, hashed: false });
   else core.state = { ...core.state, dentries: core.state.dentries.delete(dentry.id) };
 }

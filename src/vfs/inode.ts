@@ -9,6 +9,7 @@ import { forgetBlocks } from './blocks.ts';
 import { F_SEAL_SEAL, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './constants.ts';
 import { contentLength, NO_CONTENT } from './content.ts';
 import type { Core } from './core.ts';
+import { copyInode } from './records.ts';
 import type { Content, FsOptions, Inode, InodeKey, LayerStack, SbId, Xattr } from './types.ts';
 
 /** Made by O_TMPFILE without O_EXCL: linkat may give it a name. */
@@ -163,13 +164,11 @@ const sameTime = (a: Timespec, b: Timespec): boolean => a === b || (a.sec === b.
  * @kernel include/linux/iversion.h inode_inc_iversion()
  */
 export function changed(core: Core, inode: Inode, patch: Partial<Inode>): Inode {
-  return {
-    ...inode,
-    ctime: core.env.clock.coarse(),
-    iVersion: core.superblock(inode.sb).iVersion ? inode.iVersion + 1 : inode.iVersion,
-    dirtied: inode.dirtied < 0 ? core.env.clock.state.uptimeUs : inode.dirtied,
-    ...patch,
-  };
+  const next = copyInode(inode);
+  next.ctime = core.env.clock.coarse();
+  if (core.superblock(inode.sb).iVersion) next.iVersion++;
+  if (next.dirtied < 0) next.dirtied = core.env.clock.state.uptimeUs;
+  return Object.assign(next, patch);
 }
 
 /**
@@ -178,12 +177,10 @@ export function changed(core: Core, inode: Inode, patch: Partial<Inode>): Inode 
  * @kernel fs/inode.c inode_set_ctime_current()
  */
 export function relinked(core: Core, inode: Inode, patch: Partial<Inode>): Inode {
-  return {
-    ...inode,
-    ctime: core.env.clock.coarse(),
-    dirtied: inode.dirtied < 0 ? core.env.clock.state.uptimeUs : inode.dirtied,
-    ...patch,
-  };
+  const next = copyInode(inode);
+  next.ctime = core.env.clock.coarse();
+  if (next.dirtied < 0) next.dirtied = core.env.clock.state.uptimeUs;
+  return Object.assign(next, patch);
 }
 
 /**
@@ -192,7 +189,13 @@ export function relinked(core: Core, inode: Inode, patch: Partial<Inode>): Inode
  * @kernel fs/inode.c file_update_time()
  */
 export function modified(core: Core, inode: Inode, patch: Partial<Inode>): Inode {
-  return changed(core, inode, { mtime: core.env.clock.coarse(), ...patch });
+  const next = copyInode(inode);
+  const now = core.env.clock.coarse();
+  next.mtime = now;
+  next.ctime = now;
+  if (core.superblock(inode.sb).iVersion) next.iVersion++;
+  if (next.dirtied < 0) next.dirtied = core.env.clock.state.uptimeUs;
+  return Object.assign(next, patch);
 }
 
 /**

@@ -54,6 +54,7 @@ import {
   ownerOrCapable,
   pathNoexec,
 } from './perm.ts';
+import { copyInode } from './records.ts';
 import type { Dentry, FileId, Inode, OpenFile, PathRef, VfsTask } from './types.ts';
 import { FMODE_CREATED, FMODE_EXEC, FMODE_PATH, FMODE_READ, FMODE_WRITE, FMODE_WRITER } from './types.ts';
 
@@ -330,7 +331,7 @@ function openFile(
   if (err !== 0) {
     const { why } = core;
     count(core, core.inode(key), file.fmode, -1);
-    core.state = { ...core.state, files: core.state.files.delete(id) };
+    core.dropFile(id);
     dput(core, path.dentry);
     iputFinal(core, key);
     core.why = why;
@@ -351,12 +352,11 @@ const isSpecial = (inode: Inode): boolean => {
 /** Readers alone count in i_readcount, writers in i_writecount, everybody in openCount. */
 export function count(core: Core, inode: Inode, fmode: number, by: 1 | -1): void {
   const reads = (fmode & (FMODE_READ | FMODE_WRITE)) === FMODE_READ;
-  core.setInode({
-    ...inode,
-    openCount: inode.openCount + by,
-    iReadcount: inode.iReadcount + (reads ? by : 0),
-    iWritecount: inode.iWritecount + ((fmode & FMODE_WRITER) !== 0 ? by : 0),
-  });
+  const next = copyInode(inode);
+  next.openCount += by;
+  if (reads) next.iReadcount += by;
+  if ((fmode & FMODE_WRITER) !== 0) next.iWritecount += by;
+  core.setInode(next);
 }
 
 /** The file_operations' own open: fs-verity, pseudo files, devices. */
@@ -466,7 +466,7 @@ export function put(core: Core, task: VfsTask, id: FileId): boolean {
     core.env.pseudo.find(inode.pseudo)?.release?.(task, id);
   if (file.real !== null) put(core, mounter(core, inode.sb, task), file.real);
   count(core, core.inode(file.inode), file.fmode, -1);
-  core.state = { ...core.state, files: core.state.files.delete(id) };
+  core.dropFile(id);
   const now = core.inode(file.inode);
   if (now.nlink === 0 || !core.dentry(file.path.dentry).hashed) {
     dput(core, file.path.dentry);

@@ -58,8 +58,7 @@ export function read(
   const inode = core.inode(file.inode);
   const got = readInode(core, task, file, inode, pos, want);
   if (!got.ok) return got;
-  if (offset === null && got.value.length > 0)
-    core.setFile({ ...core.file(id), pos: pos + got.value.length });
+  if (offset === null && got.value.length > 0) core.setPos(id, pos + got.value.length);
   return got;
 }
 
@@ -155,7 +154,7 @@ function writeNode(
   if (node === undefined) {
     const at = offset ?? file.pos;
     const wrote = writeDevice(core, inode, data, at);
-    if (wrote.ok && offset === null) core.setFile({ ...core.file(file.id), pos: at + wrote.value });
+    if (wrote.ok && offset === null) core.setPos(file.id, at + wrote.value);
     return wrote;
   }
   if (node.write === undefined) return core.refused('EINVAL', 'vfs.unsupported');
@@ -163,7 +162,7 @@ function writeNode(
   const wrote = node.write(task, file.id, data, at);
   const moves = offset === null && node.keepsOffset !== true;
   if (wrote.ok && moves && wrote.value > 0 && core.state.files.has(file.id))
-    core.setFile({ ...core.file(file.id), pos: at + wrote.value });
+    core.setPos(file.id, at + wrote.value);
   return wrote;
 }
 
@@ -195,7 +194,7 @@ export function writeContent(
   const { real } = core.file(file.id);
   if (real !== null) copyAttr(core, file.inode);
   if (offset === null || (file.flags & O_APPEND) !== 0) {
-    if (offset === null) core.setFile({ ...core.file(file.id), pos: end });
+    if (offset === null) core.setPos(file.id, end);
   }
   return put;
 }
@@ -251,7 +250,7 @@ export function lseek(core: Core, id: FileId, offset: number, whence: 'set' | 'c
   const base = whence === 'set' ? 0 : whence === 'cur' ? file.pos : dataInode(core, inode).size;
   const pos = base + offset;
   if (pos < 0 || pos > Number.MAX_SAFE_INTEGER) return core.refused('EINVAL', 'vfs.bad_argument');
-  core.setFile({ ...file, pos });
+  core.setPos(id, pos);
   return ok(pos);
 }
 

@@ -160,25 +160,24 @@ export class Vfs extends Core implements VfsApi {
     mode: number,
     intent: OpenIntent = 'user',
   ): Result<FileId> {
+    this.current = task;
     const opened = opening.open(this, task, path, flags, mode, intent);
-    return this.#opened(opened, { path, flags });
+    if (!opened.ok) this.finish('vfs.open', opened.errno, { path, flags });
+    else this.finish('vfs.open', 0, { path, flags, file: opened.value, ino: this.#ino(opened.value) });
+    return opened;
   }
 
   openPath(task: VfsTask, path: PathRef, flags: number, intent: OpenIntent = 'user'): Result<FileId> {
     this.current = task;
     const opened = opening.openPath(this, task, path, flags, intent);
-    return this.#opened(opened, { dentry: path.dentry, flags });
+    const { dentry } = path;
+    if (!opened.ok) this.finish('vfs.open', opened.errno, { dentry, flags });
+    else this.finish('vfs.open', 0, { dentry, flags, file: opened.value, ino: this.#ino(opened.value) });
+    return opened;
   }
 
-  #opened(opened: Result<FileId>, data: EventData): Result<FileId> {
-    if (opened.ok)
-      this.finish('vfs.open', 0, {
-        ...data,
-        file: opened.value,
-        ino: this.inode(this.file(opened.value).inode).ino,
-      });
-    else this.finish('vfs.open', opened.errno, data);
-    return opened;
+  #ino(file: FileId): number {
+    return this.inode(this.file(file).inode).ino;
   }
 
   get(file: FileId): void {
