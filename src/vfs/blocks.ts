@@ -1,21 +1,37 @@
 // What lies below a file system: which blocks of the device a file has, what the disk holds there, and what of it is in the
-// page cache. It matters where somebody changes the device itself. Blocks are handed out in the order of writeback, one after
-// the other, as ext4 does for small files on a fresh image; metadata blocks, larger files and other file systems' layouts are
-// left out, and the tree blocks of an opened dm-verity device count as cached.
+// page cache. It matters where somebody changes the device itself. Blocks are handed out in the order of writeback as ext4
+// does on a fresh image: small files share runs of 512 blocks, others follow behind. Directories, other file systems' layouts
+// and the reuse of freed blocks are left out, and the tree blocks of an opened dm-verity device count as cached.
 
 import { Map as ImmutableMap } from 'immutable';
 import { EMPTY, equalBytes } from '../base/bytes.ts';
 import { type Err, ok, type Result } from '../base/errno.ts';
 import { bytesContent, UNREADABLE_LABEL } from './content.ts';
 import type { Core } from './core.ts';
-import type { BlockLayer, Content, DiskLayout, FileBlocks, Inode, InodeKey, SbId } from './types.ts';
+import type {
+  BlockAllocator,
+  BlockLayer,
+  Content,
+  DeviceWrite,
+  DiskLayout,
+  FileBlocks,
+  Inode,
+  InodeKey,
+  SbId,
+} from './types.ts';
 
 export const BLOCK_SIZE = 4096;
 /** First data block of a blank ext4 image of 24 MiB, behind its inode table. */
 const FIRST_DATA_BLOCK = 421;
+/** s_mb_stream_request: files above are not small. */
+const STREAM_BLOCKS = 16;
+/** s_mb_group_prealloc: run that small files share. */
+const GROUP_BLOCKS = 512;
+/** Where fs-verity's metadata begin in a file: the next multiple, in blocks. */
+const VERITY_ALIGN = 65536 / BLOCK_SIZE;
 
 export function newBlockLayer(): BlockLayer {
-  return { files: ImmutableMap(), next: ImmutableMap(), pending: ImmutableMap(), changed: [] };
+  return { files: ImmutableMap(), allocators: ImmutableMap(), pending: ImmutableMap(), changed: [] };
 }
 
 function setLayer(core: Core, patch: Partial<BlockLayer>): void {
@@ -34,17 +50,45 @@ function follows(core: Core, inode: Inode): boolean {
   return sb.type === 'ext4' && sb.device !== null && inode.content?.kind === 'bytes';
 }
 
+const BARE = { verified: null, descriptor: null, cached: false, below: null };
+
+function allocatorOf(core: Core, sb: SbId): BlockAllocator {
+  return core.state.blocks.allocators.get(sb) ?? { free: FIRST_DATA_BLOCK, group: 0, groupEnd: 0 };
+}
+
+function setAllocator(core: Core, sb: SbId, allocator: BlockAllocator): void {
+  setLayer(core, { allocators: core.state.blocks.allocators.set(sb, allocator) });
+}
+
+/** One block of a small file, from the run that they share. */
+function groupBlock(core: Core, sb: SbId): number {
+  let { free, group, groupEnd } = allocatorOf(core, sb);
+  if (group === groupEnd) {
+    [group, groupEnd] = [free, free + GROUP_BLOCKS];
+    free = groupEnd;
+  }
+  setAllocator(core, sb, { free, group: group + 1, groupEnd });
+  return group;
+}
+
+/** A run of its own for the blocks of a file from `from` to `to`; value = the block of `from`. */
+function ownRun(core: Core, sb: SbId, from: number, to: number): number {
+  const allocator = allocatorOf(core, sb);
+  setAllocator(core, sb, { ...allocator, free: allocator.free + to - from });
+  return allocator.free;
+}
+
 /** Blocks of files that are on an image from the start, where they are known. */
 export function setDiskLayout(core: Core, device: string, sb: SbId, layout: DiskLayout): void {
   const { size, firstBlock } = layout;
   const disk = core.state.devices.get(device);
   if (disk !== undefined && size !== undefined)
     core.state = { ...core.state, devices: core.state.devices.set(device, { ...disk, size }) };
-  if (firstBlock !== undefined) setLayer(core, { next: core.state.blocks.next.set(sb, firstBlock) });
+  if (firstBlock !== undefined) setAllocator(core, sb, { free: firstBlock, group: 0, groupEnd: 0 });
   for (const { inode: key, blocks } of layout.files ?? []) {
     const { content } = core.inode(key);
     if (content?.kind !== 'bytes') continue;
-    setFile(core, key, { sb, blocks, bytes: content.bytes, content, cached: false, below: null });
+    setFile(core, key, { ...BARE, sb, blocks, bytes: content.bytes, content });
   }
 }
 
@@ -58,11 +102,51 @@ export function writeBack(core: Core, key: InodeKey): void {
   if (content?.kind !== 'bytes' || !follows(core, inode)) return;
   const old = core.state.blocks.files.get(key);
   if (old !== undefined && old.content === content) return;
-  const blocks = [...(old?.blocks ?? [])].slice(0, blockCount(inode.size));
-  let next = core.state.blocks.next.get(inode.sb) ?? FIRST_DATA_BLOCK;
-  while (blocks.length < blockCount(inode.size)) blocks.push(next++);
-  setLayer(core, { next: core.state.blocks.next.set(inode.sb, next) });
-  setFile(core, key, { sb: inode.sb, blocks, bytes: content.bytes, content, cached: true, below: null });
+  const { sb } = inode;
+  const count = blockCount(inode.size);
+  const blocks = [...(old?.blocks ?? [])].slice(0, count);
+  if (count <= STREAM_BLOCKS) while (blocks.length < count) blocks.push(groupBlock(core, sb));
+  else if (blocks.length < count) {
+    const [from, run] = [blocks.length, ownRun(core, sb, blocks.length, count)];
+    for (let i = from; i < count; i++) blocks.push(run + i - from);
+  }
+  setFile(core, key, { ...BARE, sb, blocks, bytes: content.bytes, content, cached: true });
+}
+
+/**
+ * fs-verity was enabled: tree and descriptor lie behind the file's end, all of it is written back, and other bytes on the
+ * disk cannot be read any more.
+ * @kernel fs/ext4/verity.c ext4_end_enable_verity()
+ */
+export function sealBlocks(core: Core, key: InodeKey, treeBytes: number, descriptorBytes: number): void {
+  const inode = core.inode(key);
+  const { content, sb } = inode;
+  if (content?.kind !== 'bytes' || !follows(core, inode)) return;
+  const old = core.state.blocks.files.get(key);
+  const clean = old !== undefined && old.content === content ? old.blocks : [];
+  const count = blockCount(inode.size);
+  const meta = Math.ceil(count / VERITY_ALIGN) * VERITY_ALIGN;
+  const descriptor = meta + blockCount(treeBytes);
+  const run = ownRun(core, sb, clean.length, descriptor + blockCount(descriptorBytes + 4));
+  const at = (block: number): number => run + block - clean.length;
+  const blocks = Array.from({ length: count }, (_, i) => clean[i] ?? at(i));
+  const place = { offset: at(descriptor) * BLOCK_SIZE, length: descriptorBytes, changed: false };
+  const { bytes } = content;
+  setFile(core, key, {
+    ...BARE,
+    sb,
+    blocks,
+    bytes,
+    content,
+    cached: true,
+    verified: bytes,
+    descriptor: place,
+  });
+}
+
+/** Whether the fs-verity descriptor on the disk was overwritten. */
+export function descriptorChanged(core: Core, key: InodeKey): boolean {
+  return core.state.blocks.files.get(key)?.descriptor?.changed === true;
 }
 
 /** Writeback of all files of a file system, oldest change first. @kernel fs/sync.c sync_filesystem() */
@@ -88,11 +172,11 @@ function unreadable(length: number): Content {
   return { kind: 'opaque', label: UNREADABLE_LABEL, length, digests: {} };
 }
 
-/** On a verified device: whether a block below differs from what the tree was made over. */
+/** Whether the disk, or the one below a verified device, holds other bytes than the hash tree was made over. */
 function corrupted(core: Core, file: FileBlocks): boolean {
+  if (file.verified === null) return false;
   const below = file.below === null ? undefined : core.state.blocks.files.get(file.below);
-  if (below === undefined) return false;
-  return !equalBytes(below.bytes, file.bytes);
+  return !equalBytes((below ?? file).bytes, file.verified);
 }
 
 /** What the next read finds on the disk becomes the content, unless its pages are cached or dirty. */
@@ -165,6 +249,12 @@ function patched(file: FileBlocks, offset: number, data: Uint8Array): Uint8Array
   return out;
 }
 
+function hitDescriptor(place: FileBlocks['descriptor'], write: DeviceWrite): FileBlocks['descriptor'] {
+  if (place === null || place.changed) return place;
+  const hit = write.offset < place.offset + place.length && place.offset < write.offset + write.bytes.length;
+  return hit ? { ...place, changed: true } : place;
+}
+
 /** Writeback of a device's own page cache: the disk changes below whatever is mounted on it. */
 export function deviceSync(core: Core, device: string): Err {
   const queue = core.state.blocks.pending.get(device);
@@ -175,9 +265,10 @@ export function deviceSync(core: Core, device: string): Err {
   for (const [key, file] of core.state.blocks.files) {
     if (core.state.superblocks.get(file.sb)?.device !== device || file.below !== null) continue;
     const bytes = queue.reduce((b, w) => patched({ ...file, bytes: b }, w.offset, w.bytes), file.bytes);
-    if (bytes === file.bytes) continue;
+    const descriptor = queue.reduce(hitDescriptor, file.descriptor);
+    if (bytes === file.bytes && descriptor === file.descriptor) continue;
     core.env.trace.emit('vfs.block_change', { device, inode: key });
-    setFile(core, key, { ...file, bytes });
+    setFile(core, key, { ...file, bytes, descriptor });
     refresh(core, key);
     for (const [over, above] of core.state.blocks.files) if (above.below === key) refresh(core, over);
   }
@@ -215,5 +306,13 @@ export function mirrorBlocks(core: Core, from: InodeKey, to: InodeKey, sb: SbId)
   const file = core.state.blocks.files.get(from);
   const content = core.inode(to).content;
   if (file === undefined || content === null) return;
-  setFile(core, to, { ...file, sb, content, cached: false, below: from });
+  setFile(core, to, {
+    ...BARE,
+    sb,
+    blocks: file.blocks,
+    bytes: file.bytes,
+    content,
+    verified: file.bytes,
+    below: from,
+  });
 }

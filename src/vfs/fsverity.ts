@@ -5,6 +5,7 @@ import { EMPTY } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import { crypto, digestSize } from '../crypto/provider.ts';
+import { descriptorChanged, sealBlocks } from './blocks.ts';
 import { MAY_WRITE } from './constants.ts';
 import type { Core } from './core.ts';
 import { I_VERITY_INFO } from './inode.ts';
@@ -60,6 +61,17 @@ export function fsVerityRoot(data: Uint8Array, params: FsVerityParams): Uint8Arr
     slotsPerBlock: hashesPerBlock(alg, blockSize),
   };
   return buildMerkleTree(shape, data).root;
+}
+
+/** Bytes of the tree that a file system keeps. @kernel fs/verity/open.c fsverity_init_merkle_tree_params() */
+export function fsVerityTreeSize(size: number, params: FsVerityParams): number {
+  let total = 0;
+  let blocks = Math.ceil(size / params.blockSize);
+  while (blocks > 1) {
+    blocks = Math.ceil(blocks / hashesPerBlock(params.alg, params.blockSize));
+    total += blocks;
+  }
+  return total * params.blockSize;
 }
 
 /**
@@ -135,6 +147,7 @@ export function verityFileOpen(core: Core, opened: InodeKey, writes: boolean): E
   if (inode === undefined || inode.verity === null) return 0;
   if (writes) return core.refuse('EPERM', 'vfs.verity');
   if ((inode.flags & I_VERITY_INFO) !== 0) return 0;
+  if (descriptorChanged(core, key)) return core.refuse('EINVAL', 'vfs.verity_descriptor');
   const err = verifySignature(core, key, inode.verity);
   if (err === 0) core.setInode({ ...core.inode(key), flags: core.inode(key).flags | I_VERITY_INFO });
   return err;
@@ -204,6 +217,7 @@ export function verityEnable(core: Core, task: VfsTask, file: FileId, arg: FsVer
   if (verdict !== 0) return verdict;
   const now = core.inode(key);
   core.setInode({ ...now, verity, flags: now.flags | I_VERITY_INFO });
+  sealBlocks(core, key, fsVerityTreeSize(now.size, params.value), DESCRIPTOR_SIZE + arg.signature.length);
   return 0;
 }
 

@@ -146,6 +146,10 @@ export const VFS_REASONS = defineReasons({
     text: 'no key of the .fs-verity keyring accepts the signature',
     source: 'fs/verity/signature.c fsverity_verify_signature()',
   },
+  'vfs.verity_descriptor': {
+    text: 'the fs-verity descriptor on the disk is damaged',
+    source: 'fs/verity/open.c fsverity_get_descriptor()',
+  },
   'vfs.verity_none': {
     text: 'the file has no fs-verity',
     source: 'fs/verity/measure.c fsverity_ioctl_measure()',

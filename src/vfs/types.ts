@@ -325,8 +325,12 @@ export interface FileBlocks {
   readonly sb: SbId;
   /** Block numbers of the device, in the order of the file. */
   readonly blocks: readonly number[];
-  /** The disk's bytes of the file; on a verified device those that the tree was made over. */
+  /** The disk's bytes of the file. */
   readonly bytes: Uint8Array;
+  /** What a hash tree was made over (fs-verity, or a verified device); other bytes on the disk cannot be read. */
+  readonly verified: Uint8Array | null;
+  /** Where the fs-verity descriptor begins on the device, and its length. */
+  readonly descriptor: { readonly offset: number; readonly length: number; readonly changed: boolean } | null;
   /** Content in memory when both were last the same: another one now means dirty pages. */
   readonly content: Content;
   /** Pages are in the cache: changes of the disk are not seen. */
@@ -341,10 +345,18 @@ export interface DeviceWrite {
   readonly bytes: Uint8Array;
 }
 
+/** Where the next blocks of a file system come from. */
+export interface BlockAllocator {
+  /** First block that nothing was set aside of. */
+  readonly free: number;
+  /** The run that small files share: next block and end. */
+  readonly group: number;
+  readonly groupEnd: number;
+}
+
 export interface BlockLayer {
   readonly files: ImmutableMap<InodeKey, FileBlocks>;
-  /** Next block to hand out. */
-  readonly next: ImmutableMap<SbId, number>;
+  readonly allocators: ImmutableMap<SbId, BlockAllocator>;
   readonly pending: ImmutableMap<string, readonly DeviceWrite[]>;
   /** Devices that somebody wrote to below their file system. */
   readonly changed: readonly string[];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fromUtf8, utf8 } from '../../../src/base/bytes.ts';
+import { EMPTY, fromUtf8, utf8 } from '../../../src/base/bytes.ts';
+import '../../../src/crypto/auto.ts';
 import { decodeState, encodeState } from '../../../src/base/json.ts';
 import { O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '../../../src/vfs/constants.ts';
 import type { VfsState, VfsTask } from '../../../src/vfs/types.ts';
@@ -130,6 +131,43 @@ describe('blocks', () => {
     expect(encodeState(again)).toEqual(encodeState(d.vfs.state));
     d.vfs.unlink(d.me, '/mnt/a');
     expect(d.vfs.state.blocks.files.size).toBe(0);
+  });
+});
+
+describe('a file with fs-verity', () => {
+  const enable = (d: { vfs: Vfs; me: VfsTask }, path: string): void => {
+    const file = must(d.vfs.open(d.me, path, O_RDONLY, 0));
+    const args = { algorithm: 1, blockSize: BLOCK, salt: EMPTY, signature: EMPTY };
+    expect(d.vfs.verityEnable(d.me, file, args)).toBe(0);
+    d.vfs.put(d.me, file);
+  };
+
+  it('gives EIO for changed data, and EINVAL once its descriptor is damaged', () => {
+    const d = disk();
+    write(d, '/mnt/a', 'AAAA', O_CREAT, false);
+    enable(d, '/mnt/a');
+    poke(d, FIRST, 'B');
+    expect(read(d, '/mnt/a')).toBe('AAAA');
+    d.vfs.dropPages();
+    expect(read(d, '/mnt/a')).toBe('EIO');
+    poke(d, FIRST, 'A');
+    expect(read(d, '/mnt/a')).toBe('AAAA');
+    poke(d, FIRST + 16, 'X');
+    expect(read(d, '/mnt/a')).toBe('AAAA');
+    d.vfs.umount(d.me, '/mnt');
+    mount(d.vfs, d.me);
+    expect(d.vfs.open(d.me, '/mnt/a', O_RDONLY, 0)).toMatchObject({ errno: 'EINVAL' });
+  });
+
+  it('lies in a run of its own, which small files come after', () => {
+    const d = disk();
+    write(d, '/mnt/a', 'A', O_CREAT, false);
+    enable(d, '/mnt/a');
+    write(d, '/mnt/c', 'C');
+    write(d, '/mnt/d', 'D'.repeat(17 * BLOCK));
+    write(d, '/mnt/e', 'E');
+    const first = [...d.vfs.state.blocks.files.values()].map((f) => f.blocks[0]).sort();
+    expect(first).toEqual([FIRST, FIRST + 17, FIRST + 18, FIRST + 17 + 512]);
   });
 });
 
