@@ -33,13 +33,15 @@ const zeroHash = (alg: string): FileHash => ({
 });
 
 /**
- * As many bytes as the inode's size says, or null when there are fewer: an overlay's inode keeps its size when the file
- * below changes.
+ * What hashing reads of a content, or null for an unexpected end. An overlay's inode keeps its size when the file below
+ * changes, and reading goes page by page up to that size: it can take in bytes behind it.
  * @kernel security/integrity/ima/ima_crypto.c ima_calc_file_hash_tfm()
  */
-function sized(content: Content, size: number): Content | null {
+function asRead(content: Content, size: number, pageSize: number): Content | null {
   if (content.kind === 'opaque' || content.bytes.length === size) return content;
-  return content.bytes.length < size ? null : { kind: 'bytes', bytes: content.bytes.subarray(0, size) };
+  if (content.bytes.length < size) return null;
+  const end = Math.ceil(size / pageSize) * pageSize;
+  return content.bytes.length <= end ? content : { kind: 'bytes', bytes: content.bytes.subarray(0, end) };
 }
 
 /** @kernel security/integrity/ima/ima_crypto.c ima_calc_file_hash() */
@@ -53,7 +55,7 @@ export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashO
     if (inode.size > 0) return { err: 'EINVAL', hash: zeroHash(alg) };
     return { err: 0, hash: { alg, digest: contentHash(alg, EMPTY) } };
   }
-  const content = sized(vfs.contentOf(file.inode), inode.size);
+  const content = asRead(vfs.contentOf(file.inode), inode.size, profile.pageSize);
   if (content === null) return { err: 'EINVAL', hash: zeroHash(alg) };
   const digest = fileContentHash(alg, content);
   return digest === null ? { err: 'EIO', hash: zeroHash(alg) } : { err: 0, hash: { alg, digest } };

@@ -352,7 +352,7 @@ function beginNewExec(k: Kernel, task: Task, bprm: Binprm): Task {
   return k.patch(current, {
     cred,
     comm: byteText(name).slice(0, 15),
-    exe: byteText(vfs.dPath(open.path)),
+    exe: byteText(vfs.dPath(open.path, { deleted: true })),
     exeFile: { file: bprm.file, inode: open.inode },
     personality: current.personality & ~(cleared | READ_IMPLIES_EXEC),
   });

@@ -246,6 +246,7 @@ function copyUpTmpfile(core: Core, as: VfsTask, id: DentryId, into: PathRef, how
     const linked = addLink(core, core.inode(temp), core.dentry(into.dentry), name);
     const lowers = meta ? (inode.layers?.lowers ?? []) : [];
     restack(core, key, { upper: linked.id, lowers });
+    if (how === 'truncate') keepSize(core, key, inode.size);
   }
   const { why } = core;
   put(core, as, opened.value);
@@ -376,7 +377,13 @@ function copyUpData(core: Core, as: VfsTask, id: DentryId, how: CopyUp): Err {
   const err = removexattr(core, as, upper, OVL_METACOPY);
   if (err !== 0) return err;
   restack(core, key, { upper: upper.dentry, lowers: [] });
+  if (how === 'truncate') keepSize(core, key, inode.size);
   return 0;
+}
+
+/** Copying up without the data leaves the overlay's inode its size until the truncation that follows it. */
+function keepSize(core: Core, key: number, size: number): void {
+  core.setInode({ ...core.inode(key), size });
 }
 
 // -- names
