@@ -1,5 +1,5 @@
-// `kisim conform`: runs recorded kernel cases on the simulator, writes a record for each, and says what is equal when the
-// real kernel's records are at hand.
+// `kisim conform`: runs recorded kernel cases on the simulator, writes a record for each, and says what is
+// equal when the real kernel's records are at hand.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';

@@ -1,5 +1,5 @@
-// The form of a recorded case: what is on the machine besides the environment, the command line, the operations. The
-// loader answers with a case or with every complaint about the text, each with its place.
+// The form of a recorded case: what is on the machine besides the environment, the command line, the
+// operations. The loader answers with a case or with every complaint about the text, each with its place.
 
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';

@@ -1,6 +1,7 @@
-// Says what is equal between a record of the real kernel and a result of ours: the one definition of "the same". Left out,
-// because they are not the kernel's decision: times, process ids, the order of directory listings, inode numbers of memory
-// file systems, inode generations, the bytes of an EVM HMAC whose generation the case did not set, and PCR 0-9.
+// Says what is equal between a record of the real kernel and a result of ours: the one definition of "the
+// same". Left out, because they are not the kernel's decision: times, process ids, the order of directory
+// listings, inode numbers of memory file systems, inode generations, the bytes of an EVM HMAC whose
+// generation the case did not set, and PCR 0-9.
 
 import type { OpInput } from '../scenario/session.ts';
 

@@ -1,5 +1,6 @@
-// The machine on which the cases were recorded, as data: certificates, disk images, configuration and its variants, IPE
-// boot policies. Nothing in here is code; environment.ts turns it into a machine's configuration.
+// The machine on which the cases were recorded, as data: certificates, disk images, configuration and its
+// variants, IPE boot policies. Nothing in here is code; environment.ts turns it into a machine's
+// configuration.
 
 import type { RecordedEnvironment } from './environment.ts';
 

@@ -1,5 +1,6 @@
-// From a recorded case to a machine's configuration: the kernel's build, the keys in it, the disks, the initial ram disk
-// and what firmware left in the TPM. The data are in env-data.ts; a case names parts of them.
+// From a recorded case to a machine's configuration: the kernel's build, the keys in it, the disks, the
+// initial ram disk and what firmware left in the TPM. The data are in env-data.ts; a case names parts of
+// them.
 
 import { fromHex } from '../base/bytes.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';

@@ -1,5 +1,6 @@
-// Where the files of the recorded images lie, as `debugfs -R "blocks FILE"` says, and how long the images are. The recorded
-// environment does not tell; it matters only to cases that change a disk below its file system.
+// Where the files of the recorded images lie, as `debugfs -R "blocks FILE"` says, and how long the images
+// are. The recorded environment does not tell; it matters only to cases that change a disk below its file
+// system.
 
 export interface ImageLayout {
   /** Bytes. */

@@ -1,4 +1,5 @@
-// Finds where a text stops being JSON: engines word their messages differently and not all of them name the place.
+// Finds where a text stops being JSON: engines word their messages differently and not all of them name
+// the place.
 
 const SPACE = /[\t\n\r ]*/y;
 const SCALAR =

@@ -1,5 +1,6 @@
-// Runs a recorded case on a machine and writes what happened in the form of a record. Before the operations it does what
-// the in-guest program does (mounts, a few reads), because policies see those accesses too.
+// Runs a recorded case on a machine and writes what happened in the form of a record. Before the
+// operations it does what the in-guest program does (mounts, a few reads), because policies see those
+// accesses too.
 
 import { toArray } from '../base/list.ts';
 import { auditLine } from '../integrity/audit.ts';

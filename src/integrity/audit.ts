@@ -1,5 +1,6 @@
-// Audit records as kauditd prints them without a daemon: `type=1807 audit(T:N): ...`. Integrity records have the fields
-// of integrity_audit_message(); what is left out is the rate limit and the SYSCALL and PROCTITLE records of an event.
+// Audit records as kauditd prints them without a daemon: `type=1807 audit(T:N): ...`. Integrity records
+// have the fields of integrity_audit_message(); what is left out is the rate limit and the SYSCALL and
+// PROCTITLE records of an event.
 
 import { ERRNO, type Err } from '../base/errno.ts';
 import { type AppendList, append, emptyList } from '../base/list.ts';
@@ -33,8 +34,8 @@ export function newAudit(integrityAudit = false): AuditState {
 }
 
 /**
- * audit_log_untrustedstring(): quoted, or upper-case hex when the bytes hold a quote, a control byte, a space or
- * anything above 0x7e. The text has one character per byte.
+ * audit_log_untrustedstring(): quoted, or upper-case hex when the bytes hold a quote, a control byte, a
+ * space or anything above 0x7e. The text has one character per byte.
  * @kernel kernel/audit.c audit_string_contains_control()
  */
 export function untrusted(text: string): string {
@@ -104,8 +105,9 @@ const STAMP_LENGTH = '1767225600.000:'.length;
 const PLACEHOLDER = 'T:N';
 
 /**
- * The line that the kernel log shows; time and serial are `T:N`. A record that is too long for one log message loses its
- * end; `serial` is the record's number as it stands in the real stamp, which takes part in that length.
+ * The line that the kernel log shows; time and serial are `T:N`. A record that is too long for one log
+ * message loses its end; `serial` is the record's number as it stands in the real stamp, which takes part
+ * in that length.
  * @kernel kernel/printk/printk.c vprintk_store()
  */
 export function auditLine(record: AuditRecord, serial = 1): string {

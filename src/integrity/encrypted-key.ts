@@ -1,6 +1,7 @@
-// Keys of type `encrypted`: a random or given secret that user space only sees encrypted under a master key. EVM's HMAC
-// key is one. The master key is only asked for when the secret is loaded or read: making one needs none. Master keys of
-// type user are modelled; trusted master keys (sealed in a TPM) and the ecryptfs format are not.
+// Keys of type `encrypted`: a random or given secret that user space only sees encrypted under a master
+// key. EVM's HMAC key is one. The master key is only asked for when the secret is loaded or read: making
+// one needs none. Master keys of type user are modelled; trusted master keys (sealed in a TPM) and the
+// ecryptfs format are not.
 
 import { concat, equalBytes, fromHex, fromLatin1, latin1, toHex } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/errno.ts';
@@ -71,7 +72,8 @@ function derivedKey(kind: 'AUTH_KEY' | 'ENC_KEY', master: Uint8Array): Uint8Arra
 }
 
 /**
- * HMAC over the stored strings and the encrypted data. Texts without a format word are older: they were made without it.
+ * HMAC over the stored strings and the encrypted data. Texts without a format word are older: they were
+ * made without it.
  * @kernel security/keys/encrypted-keys/encrypted.c datablob_hmac_append(), datablob_hmac_verify()
  */
 function blobHmac(
@@ -132,8 +134,8 @@ function findMaster(description: string, master: MasterKey): Result<Uint8Array> 
 }
 
 /**
- * Makes or loads an encrypted key from the text given to add_key(2): EINVAL for malformed text or lengths, ENOKEY when
- * a key is loaded whose master key is missing.
+ * Makes or loads an encrypted key from the text given to add_key(2): EINVAL for malformed text or lengths,
+ * ENOKEY when a key is loaded whose master key is missing.
  * @kernel security/keys/encrypted-keys/encrypted.c encrypted_instantiate()
  */
 export function encryptedInstantiate(

@@ -1,6 +1,7 @@
-// The key retention service: keys, keyrings with permissions and link restrictions, add_key(2), keyctl(2) and
-// request_key(). The system's own keyrings (.builtin_trusted_keys, .secondary_trusted_keys, .machine, .platform, .ima,
-// .evm, .fs-verity, .blacklist) are made at boot. Left out: quotas, expiry, upcalls, thread and process keyrings.
+// The key retention service: keys, keyrings with permissions and link restrictions, add_key(2), keyctl(2)
+// and request_key(). The system's own keyrings (.builtin_trusted_keys, .secondary_trusted_keys, .machine,
+// .platform, .ima, .evm, .fs-verity, .blacklist) are made at boot. Left out: quotas, expiry, upcalls,
+// thread and process keyrings.
 
 import { Map as ImmutableMap } from 'immutable';
 import { latin1 } from '../base/bytes.ts';
@@ -255,8 +256,8 @@ export class Keyrings {
   }
 
   /**
-   * Makes a key and links it, or updates the one of that type and name. The kernel's own calls give `builtin` (no
-   * restriction is asked) and no task.
+   * Makes a key and links it, or updates the one of that type and name. The kernel's own calls give
+   * `builtin` (no restriction is asked) and no task.
    * @kernel security/keys/key.c __key_create_or_update()
    */
   createOrUpdate(

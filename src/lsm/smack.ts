@@ -1,6 +1,7 @@
-// Smack as far as the integrity rooms meet it: labels of files and tasks, the access rules, transmuting directories, the
-// labels of new files, subj= in audit records and the labels of IMA's obj_user= and subj_user= conditions. Left out: checks
-// on links, renames, signals, sockets and mounts, SMACK64EXEC and SMACK64MMAP, mount options, per-task rules.
+// Smack as far as the integrity rooms meet it: labels of files and tasks, the access rules, transmuting
+// directories, the labels of new files, subj= in audit records and the labels of IMA's obj_user= and
+// subj_user= conditions. Left out: checks on links, renames, signals, sockets and mounts, SMACK64EXEC and
+// SMACK64MMAP, mount options, per-task rules.
 
 import { fromLatin1, latin1, utf8 } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';

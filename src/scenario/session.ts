@@ -1,5 +1,6 @@
-// A session drives a machine with operations: each (actor, uid, euid, gid) is a process of its own that lives to the end
-// and keeps named descriptors (slots) and mappings. The session is a cursor too: its state is a value, a fork is O(1).
+// A session drives a machine with operations: each (actor, uid, euid, gid) is a process of its own that
+// lives to the end and keeps named descriptors (slots) and mappings. The session is a cursor too: its
+// state is a value, a fork is O(1).
 
 import { Map as ImmutableMap } from 'immutable';
 import { z } from 'zod';

@@ -1,5 +1,6 @@
-// Operations on files by path and by slot (a named descriptor): write, read, cat, open, close, and what works on an open
-// file. Each makes the same system calls in the same order as the program that recorded the real kernel.
+// Operations on files by path and by slot (a named descriptor): write, read, cat, open, close, and what
+// works on an open file. Each makes the same system calls in the same order as the program that recorded
+// the real kernel.
 
 import { z } from 'zod';
 import { fromLatin1, toHex } from '../../base/bytes.ts';

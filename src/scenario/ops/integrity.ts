@@ -1,5 +1,6 @@
-// Operations on the integrity subsystems: pseudo files of securityfs, IMA policy uploads, keys, fs-verity, device-mapper,
-// and the snapshot of lists, counters and registers. Files they read on the way are read as the recording program does.
+// Operations on the integrity subsystems: pseudo files of securityfs, IMA policy uploads, keys, fs-verity,
+// device-mapper, and the snapshot of lists, counters and registers. Files they read on the way are read as
+// the recording program does.
 
 import { z } from 'zod';
 import { equalBytes, fromLatin1, toHex } from '../../base/bytes.ts';
@@ -345,8 +346,8 @@ function registers(sys: Sys, count: number): Record<string, string[]> {
 const uniform = (text: string, digit: string): boolean => text.split(digit).join('') === '';
 
 /**
- * What the machine shows after the last operation: both list forms, counters, registers that are neither all zeros nor
- * all ones, the policy, the sha256 list and EVM's state.
+ * What the machine shows after the last operation: both list forms, counters, registers that are neither
+ * all zeros nor all ones, the policy, the sha256 list and EVM's state.
  */
 export function finalState(sys: Sys): Record<string, Value> {
   const ascii = fileText(sys, `${IMA}ascii_runtime_measurements`);

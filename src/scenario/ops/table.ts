@@ -1,4 +1,5 @@
-// The vocabulary of operations, in one table: scenarios derive their step schema from it, conformance runs execute it.
+// The vocabulary of operations, in one table: scenarios derive their step schema from it, conformance runs
+// execute it.
 
 import { FILE_OPS } from './files.ts';
 import { INTEGRITY_OPS } from './integrity.ts';

@@ -1,5 +1,5 @@
-// Operations on names and metadata: directories, mounts, owners, modes, links, extended attributes, inode generations,
-// and what changes a process's view of the tree (umask, chroot, namespaces).
+// Operations on names and metadata: directories, mounts, owners, modes, links, extended attributes, inode
+// generations, and what changes a process's view of the tree (umask, chroot, namespaces).
 
 import { z } from 'zod';
 import { toHex } from '../../base/bytes.ts';

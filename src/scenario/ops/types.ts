@@ -1,5 +1,6 @@
-// What one operation of the scenario language is: a declaration with a name, a zod shape of its arguments, a line of help
-// and the code that carries it out on a session. Also the forms that arguments take (DATA, numbers as strtol reads them).
+// What one operation of the scenario language is: a declaration with a name, a zod shape of its arguments,
+// a line of help and the code that carries it out on a session. Also the forms that arguments take (DATA,
+// numbers as strtol reads them).
 
 import { z } from 'zod';
 import { assert } from '../../base/assert.ts';
