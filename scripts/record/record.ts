@@ -1,5 +1,6 @@
-// Records cases on the real kernel: boots each case of scripts/record/cases (QEMU and swtpm, about three seconds), and
-// writes input and outcome to test/conformance/own. Leaves out comparing: the conformance test does that.
+// Records cases on the real kernel: boots each case of scripts/record/cases (QEMU and swtpm, about three
+// seconds), and writes input and outcome to test/conformance/own. Leaves out comparing: the conformance
+// test does that.
 
 import { spawnSync } from 'node:child_process';
 import {
@@ -76,7 +77,10 @@ function hasProgram(name: string): boolean {
   return (process.env.PATH ?? '').split(':').some((dir) => dir !== '' && existsSync(join(dir, name)));
 }
 
-/** The oracle folder, after a look at everything that it needs; throws one Refusal that names all that is missing. */
+/**
+ * The oracle folder, after a look at everything that it needs; throws one Refusal that names all that is
+ * missing.
+ */
 function findOracle(): string {
   const missing: string[] = [];
   const dir = resolve(process.env.KISIM_ORACLE ?? join(REPO, '..', 'shared', 'oracle'));
@@ -94,7 +98,10 @@ function findOracle(): string {
   return dir;
 }
 
-/** The folder with kernel, initramfs, keys and images; unpacked once into a cache folder when ORACLE_BUILD is not set. */
+/**
+ * The folder with kernel, initramfs, keys and images; unpacked once into a cache folder when ORACLE_BUILD
+ * is not set.
+ */
 function findBuild(oracle: string): string {
   const given = process.env.ORACLE_BUILD;
   if (given !== undefined && given !== '') {

@@ -1,5 +1,6 @@
-// Bodies of IPE's audit records, byte for byte: access decisions (1420), activation (1421), load (1422), enforcement (1404).
-// The records join no SYSCALL event here; auid and ses are those of a task that never logged in.
+// Bodies of IPE's audit records, byte for byte: access decisions (1420), activation (1421), load (1422),
+// enforcement (1404). The records join no SYSCALL event here; auid and ses are those of a task that never
+// logged in.
 
 import { toHex } from '../base/bytes.ts';
 import { crypto } from '../crypto/provider.ts';
@@ -78,7 +79,10 @@ function policyDigest(policy: IpePolicy): string {
   return digest;
 }
 
-/** Names are printed as they are, without the escape of untrusted strings. @kernel security/ipe/audit.c audit_policy() */
+/**
+ * Names are printed as they are, without the escape of untrusted strings.
+ * @kernel security/ipe/audit.c audit_policy()
+ */
 function policyFields(policy: IpePolicy, name: string, version: string, digest: string): string {
   const { parsed } = policy;
   const values = `${name}="${parsed.name}" ${version}=${versionText(parsed.version)}`;

@@ -32,7 +32,10 @@ export interface IpeCursor {
   readonly env: IpeEnv;
 }
 
-/** Build options that a profile does not mention are on: Kconfig selects them with what they stand on. */
+/**
+ * Build options that a profile does not mention are on: Kconfig selects them with what they stand on.
+ * @kernel security/ipe/Kconfig
+ */
 export function optionOn(profile: KernelProfile, option: string | null): boolean {
   return option === null || profile.config[option] !== 'n';
 }

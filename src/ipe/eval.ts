@@ -1,5 +1,6 @@
-// Evaluation of one event against the active policy: first rule whose properties all hold, else the default of the
-// operation, else the global default. Nothing is cached, so a change of policy applies to the next event.
+// Evaluation of one event against the active policy: first rule whose properties all hold, else the default
+// of the operation, else the global default. Nothing is cached, so a change of policy applies to the next
+// event.
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';

@@ -1,5 +1,6 @@
-// The life of one IPE policy: loaded by `new_policy`, activated, replaced as the active one, updated in place, deleted.
-// Whether an event is allowed (versions, names, signatures) is decided by plain functions in policy.ts before it is sent.
+// The life of one IPE policy: loaded by `new_policy`, activated, replaced as the active one, updated in
+// place, deleted. Whether an event is allowed (versions, names, signatures) is decided by plain functions
+// in policy.ts before it is sent.
 
 import { setup } from 'xstate';
 import { deriveTable } from '../base/table.ts';

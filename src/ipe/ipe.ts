@@ -1,5 +1,5 @@
-// The IPE room's cursor: its state and the hooks that lsm/ registers. Evaluation, life of policies and securityfs nodes are
-// in the neighbouring files; this one maps hooks to operations.
+// The IPE room's cursor: its state and the hooks that lsm/ registers. Evaluation, life of policies and
+// securityfs nodes are in the neighbouring files; this one maps hooks to operations.
 
 import { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
 import type { Err } from '../base/errno.ts';
@@ -106,13 +106,19 @@ export class Ipe {
     return this.#judge(task, null, OPERATION[id] ?? null, 'KERNEL_LOAD');
   }
 
-  /** Marks the root file system once the initial ram disk is unpacked. @kernel security/ipe/hooks.c ipe_unpack_initramfs() */
+  /**
+   * Marks the root file system once the initial ram disk is unpacked.
+   * @kernel security/ipe/hooks.c ipe_unpack_initramfs()
+   */
   initramfsPopulated(sb: SbId): void {
     this.state = { ...this.state, initramfs: this.state.initramfs.add(sb) };
     this.env.trace.emit('ipe.initramfs', { sb }, IPE_REASON['ipe.initramfs_marked']);
   }
 
-  /** Remembers whether a built-in fs-verity signature was accepted. @kernel security/ipe/hooks.c ipe_inode_setintegrity() */
+  /**
+   * Remembers whether a built-in fs-verity signature was accepted.
+   * @kernel security/ipe/hooks.c ipe_inode_setintegrity()
+   */
   inodeSetIntegrity(inode: InodeKey, signed: boolean): void {
     const { fsVeritySigned } = this.state;
     const next = signed ? fsVeritySigned.add(inode) : fsVeritySigned.delete(inode);

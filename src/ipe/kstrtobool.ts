@@ -1,5 +1,5 @@
-// Booleans as the kernel's nodes and parameters take them. Only the first one or two characters count; words that merely
-// begin like a boolean are accepted, as in the kernel.
+// Booleans as the kernel's nodes and parameters take them. Only the first one or two characters count;
+// words that merely begin like a boolean are accepted, as in the kernel.
 
 /**
  * True or false, undefined for anything else.

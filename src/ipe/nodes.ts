@@ -1,4 +1,5 @@
-// Names, modes and keys of IPE's securityfs nodes: the fixed ones and those of one policy. What they do is in securityfs.ts.
+// Names, modes and keys of IPE's securityfs nodes: the fixed ones and those of one policy. What they do is
+// in securityfs.ts.
 
 import { S_IFDIR, S_IFREG } from '../vfs/constants.ts';
 

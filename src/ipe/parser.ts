@@ -1,5 +1,6 @@
-// The kernel's verdict on an IPE policy text: the parsed policy, or the errno of the first error with its place. Messages
-// for people, warnings and all further errors are the linter's; what is shared with it is the tokenizer.
+// The kernel's verdict on an IPE policy text: the parsed policy, or the errno of the first error with its
+// place. Messages for people, warnings and all further errors are the linter's; what is shared with it is
+// the tokenizer.
 
 import { fromHex } from '../base/bytes.ts';
 import type { Errno } from '../base/errno.ts';
@@ -40,7 +41,9 @@ function failAt(errno: Errno, reason: IpeParseReason, line: number, word: IpeWor
   return { ok: false, errno, reason, line, offset: word?.offset ?? 0, length: word?.text.length ?? 0 };
 }
 
-/** `keyword=` followed by at least one byte, as match_token()'s %s takes it; undefined when it is not that. */
+/**
+ * `keyword=` followed by at least one byte, as match_token()'s %s takes it; undefined when it is not that.
+ */
 function assigned(word: string, keyword: string): string | undefined {
   return word.startsWith(`${keyword}=`) && word.length > keyword.length + 1
     ? word.slice(keyword.length + 1)

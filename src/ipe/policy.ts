@@ -1,5 +1,5 @@
-// Life of policies: verify and parse a signed one, make its directory, update, activate, delete. Errnos and the order of
-// the checks are the kernel's; concurrency is not modelled, each write runs to its end.
+// Life of policies: verify and parse a signed one, make its directory, update, activate, delete. Errnos and
+// the order of the checks are the kernel's; concurrency is not modelled, each write runs to its end.
 
 import { fromLatin1, fromUtf8, latin1, utf8 } from '../base/bytes.ts';
 import type { Err, Errno, Result } from '../base/errno.ts';
@@ -51,8 +51,8 @@ function move(ipe: IpeCursor, directory: IpePolicyDirectory, event: IpePolicyEve
 }
 
 /**
- * The message's content when a trusted keyring accepts it: built-in or secondary keys, then the platform's. The second
- * try's errno is the one that counts.
+ * The message's content when a trusted keyring accepts it: built-in or secondary keys, then the platform's.
+ * The second try's errno is the one that counts.
  */
 function verifiedContent(ipe: IpeCursor, message: Uint8Array): Result<Uint8Array> {
   const { keys, profile } = ipe.env;
@@ -125,8 +125,8 @@ export function pathText(name: string): string {
 }
 
 /**
- * Puts the compiled-in policy in force; a text that does not parse leaves nothing active. Its nodes come later, with the
- * others.
+ * Puts the compiled-in policy in force; a text that does not parse leaves nothing active. Its nodes come
+ * later, with the others.
  * @kernel security/ipe/ipe.c ipe_init()
  */
 export function ipeBootPolicy(ipe: IpeCursor, text: string): Err {
@@ -139,8 +139,8 @@ export function ipeBootPolicy(ipe: IpeCursor, text: string): Err {
 }
 
 /**
- * Makes the fixed nodes and those of the boot policy; nothing when IPE is not in the LSM list. A boot policy whose name
- * cannot be a directory takes the whole tree with it.
+ * Makes the fixed nodes and those of the boot policy; nothing when IPE is not in the LSM list. A boot
+ * policy whose name cannot be a directory takes the whole tree with it.
  * @kernel security/ipe/fs.c ipe_init_securityfs()
  */
 export function ipeInitSecurityfs(ipe: IpeCursor): Err {

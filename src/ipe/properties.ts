@@ -1,5 +1,6 @@
-// The properties that a rule can ask for, as declarations: name, kind of value, the build option, and what makes it hold.
-// A design that adds a property declares it the same way; parser, audit text and evaluation read the declaration.
+// The properties that a rule can ask for, as declarations: name, kind of value, the build option, and what
+// makes it hold. A design that adds a property declares it the same way; parser, audit text and evaluation
+// read the declaration.
 
 import { equalBytes } from '../base/bytes.ts';
 import type { BlockDevice, FileId, Inode, VfsTask } from '../vfs/types.ts';

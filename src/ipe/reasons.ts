@@ -1,4 +1,5 @@
-// Reason codes of the IPE room: why a policy text was refused, what a policy's life allowed, what an evaluation decided.
+// Reason codes of the IPE room: why a policy text was refused, what a policy's life allowed, what an
+// evaluation decided.
 
 import { defineReasons } from '../base/reasons.ts';
 

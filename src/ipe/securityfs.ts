@@ -1,5 +1,6 @@
-// Behaviour of IPE's securityfs nodes. Writes ask for CAP_MAC_ADMIN of whoever opened the node, before the data is looked
-// at; one write is one complete value, the offset is ignored and does not move. Each read shows the state of its moment.
+// Behaviour of IPE's securityfs nodes. Writes ask for CAP_MAC_ADMIN of whoever opened the node, before the
+// data is looked at; one write is one complete value, the offset is ignored and does not move. Each read
+// shows the state of its moment.
 
 import { fromLatin1, latin1 } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
@@ -21,7 +22,10 @@ import {
 import { IPE_REASON } from './reasons.ts';
 import type { IpePolicyDirectory } from './types.ts';
 
-/** file_ns_capable(f, &init_user_ns, CAP_MAC_ADMIN): the opener's credentials. @kernel kernel/capability.c file_ns_capable() */
+/**
+ * file_ns_capable(f, &init_user_ns, CAP_MAC_ADMIN): the opener's credentials.
+ * @kernel kernel/capability.c file_ns_capable()
+ */
 function openerIsAdmin(ipe: IpeCursor, file: FileId): boolean {
   const { caps, userNs } = ipe.env.vfs.file(file).cred;
   return userNs === 0 && ((caps >> BigInt(CAP_MAC_ADMIN)) & 1n) === 1n;

@@ -1,5 +1,5 @@
-// Lines and words of an IPE policy text, with their places. The kernel's parser (parser.ts) and the linter both stand on
-// it, so that they cannot disagree about where a word ends. Text has one character per byte.
+// Lines and words of an IPE policy text, with their places. The kernel's parser (parser.ts) and the linter
+// both stand on it, so that they cannot disagree about where a word ends. Text has one character per byte.
 
 export interface IpeWord {
   readonly text: string;
@@ -35,7 +35,8 @@ function wordsOf(line: string, offset: number): IpeWord[] {
 }
 
 /**
- * Splits a text as the kernel does: a NUL ends it, `#` cuts the rest of its line, white space at the end of a line goes.
+ * Splits a text as the kernel does: a NUL ends it, `#` cuts the rest of its line, white space at the end of
+ * a line goes.
  * @kernel security/ipe/policy_parser.c ipe_parse_policy(), remove_comment(), remove_trailing_spaces()
  */
 export function ipeLines(text: string): IpeLine[] {

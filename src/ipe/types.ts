@@ -1,5 +1,6 @@
-// The records of IPE: a parsed policy, a loaded policy with its place in securityfs, and the room's state. All are plain
-// immutable values. Names follow struct ipe_policy, ipe_parsed_policy, ipe_op_table, ipe_rule, ipe_prop.
+// The records of IPE: a parsed policy, a loaded policy with its place in securityfs, and the room's state.
+// All are plain immutable values. Names follow struct ipe_policy, ipe_parsed_policy, ipe_op_table,
+// ipe_rule, ipe_prop.
 
 import type { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
 import type { InodeKey, SbId } from '../vfs/types.ts';

@@ -1,7 +1,8 @@
-// What lies below a file system: which blocks of the device a file has, what the disk holds there, and what of it is in the
-// page cache. It matters where somebody changes the device itself. Blocks are handed out in the order of writeback as ext4
-// does on a fresh image: small files share runs of 512 blocks, others follow behind. Directories, other file systems' layouts
-// and the reuse of freed blocks are left out, and the tree blocks of an opened dm-verity device count as cached.
+// What lies below a file system: which blocks of the device a file has, what the disk holds there, and what
+// of it is in the page cache. It matters where somebody changes the device itself. Blocks are handed out in
+// the order of writeback as ext4 does on a fresh image: small files share runs of 512 blocks, others follow
+// behind. Directories, other file systems' layouts and the reuse of freed blocks are left out, and the tree
+// blocks of an opened dm-verity device count as cached.
 
 import { Map as ImmutableMap } from 'immutable';
 import { EMPTY, equalBytes } from '../base/bytes.ts';
@@ -114,8 +115,8 @@ export function writeBack(core: Core, key: InodeKey): void {
 }
 
 /**
- * fs-verity was enabled: tree and descriptor lie behind the file's end, all of it is written back, and other bytes on the
- * disk cannot be read any more.
+ * fs-verity was enabled: tree and descriptor lie behind the file's end, all of it is written back, and
+ * other bytes on the disk cannot be read any more.
  * @kernel fs/ext4/verity.c ext4_end_enable_verity()
  */
 export function sealBlocks(core: Core, key: InodeKey, treeBytes: number, descriptorBytes: number): void {
@@ -172,7 +173,9 @@ function unreadable(length: number): Content {
   return { kind: 'opaque', label: UNREADABLE_LABEL, length, digests: {} };
 }
 
-/** Whether the disk, or the one below a verified device, holds other bytes than the hash tree was made over. */
+/**
+ * Whether the disk, or the one below a verified device, holds other bytes than the hash tree was made over.
+ */
 function corrupted(core: Core, file: FileBlocks): boolean {
   if (file.verified === null) return false;
   const below = file.below === null ? undefined : core.state.blocks.files.get(file.below);

@@ -1,6 +1,6 @@
-// dm-verity trees over the bytes of a block device, in the on-disk format of veritysetup: superblock, levels from the root
-// downwards, both hash types. What a device-mapper table says and who opens it is the kernel room's; forward error
-// correction is left out.
+// dm-verity trees over the bytes of a block device, in the on-disk format of veritysetup: superblock,
+// levels from the root downwards, both hash types. What a device-mapper table says and who opens it is the
+// kernel room's; forward error correction is left out.
 
 import { assert } from '../base/assert.ts';
 import { concat, EMPTY, equalBytes, fromLatin1, latin1 } from '../base/bytes.ts';
@@ -14,7 +14,10 @@ export interface DmVerityParams {
   readonly dataBlockSize: number;
   readonly hashBlockSize: number;
   readonly salt: Uint8Array;
-  /** 1: salt before the block, digests in slots of a power of two; 0: the form of Chromium OS, salt behind, no gaps. */
+  /**
+   * 1: salt before the block, digests in slots of a power of two; 0: the form of Chromium OS, salt behind,
+   * no gaps.
+   */
   readonly hashType: 0 | 1;
 }
 
@@ -126,7 +129,8 @@ export function levelStarts(params: DmVerityParams, dataBlocks: number, hashStar
 }
 
 /**
- * Checks a data block against the tree, from the root down: EIO when a tree block or the block itself has another digest.
+ * Checks a data block against the tree, from the root down: EIO when a tree block or the block itself has
+ * another digest.
  * @kernel drivers/md/dm-verity-target.c verity_hash_for_block(), verity_verify_level()
  */
 export function dmVerityCheck(device: DmVerityDevice, block: number): Err {
@@ -149,7 +153,10 @@ export function dmVerityCheck(device: DmVerityDevice, block: number): Err {
   return equalBytes(hashBlock(shape, bytes), want) ? 0 : 'EIO';
 }
 
-/** Bytes of the device, EIO at the first block that does not verify: what read(2) on the opened device gives. */
+/**
+ * Bytes of the device, EIO at the first block that does not verify: what read(2) on the opened device
+ * gives.
+ */
 export function dmVerityRead(device: DmVerityDevice, offset: number, length: number): Result<Uint8Array> {
   const size = device.params.dataBlockSize;
   const end = Math.min(offset + length, device.dataBlocks * size);

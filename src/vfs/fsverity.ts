@@ -1,5 +1,6 @@
-// fs-verity: the file digest (hash of the descriptor over a Merkle tree), enabling it on a file and reading it back. A file
-// with fs-verity never changes again. The tree itself is not kept: nothing below the file system changes file contents here.
+// fs-verity: the file digest (hash of the descriptor over a Merkle tree), enabling it on a file and reading
+// it back. A file with fs-verity never changes again through its file system; what a change of the device
+// below does to it is in blocks.ts, and the tree is built again from the content when it is needed.
 
 import { EMPTY } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -47,7 +48,10 @@ export interface FsVerityParams {
 
 export const FS_VERITY_DEFAULT: FsVerityParams = { alg: 'sha256', blockSize: 4096, salt: EMPTY };
 
-/** Root hash of the tree over a file; zeros for an empty one. @kernel fs/verity/enable.c build_merkle_tree() */
+/**
+ * Root hash of the tree over a file; zeros for an empty one.
+ * @kernel fs/verity/enable.c build_merkle_tree()
+ */
 export function fsVerityRoot(data: Uint8Array, params: FsVerityParams): Uint8Array {
   const { alg, blockSize } = params;
   if (data.length === 0) return new Uint8Array(digestSize(alg));
@@ -105,7 +109,10 @@ export function fsVerityDigest(data: Uint8Array, params: FsVerityParams = FS_VER
   return digest;
 }
 
-/** What a built-in signature covers. @kernel include/uapi/linux/fsverity.h struct fsverity_formatted_digest */
+/**
+ * What a built-in signature covers.
+ * @kernel include/uapi/linux/fsverity.h struct fsverity_formatted_digest
+ */
 export function fsVerityFormattedDigest(alg: FsVerityAlg, digest: Uint8Array): Uint8Array {
   const w = new Writer('le').bytes(Uint8Array.from('FSVerity', (c) => c.charCodeAt(0)));
   return w.u16(fsVerityAlgNumber(alg)).u16(digest.length).bytes(digest).finish();
@@ -120,8 +127,8 @@ export interface FsVerityEnable {
 }
 
 /**
- * Checks a built-in signature against the .fs-verity keyring; a good one is told to the LSMs. Unsigned files pass unless
- * the sysctl asks for signatures.
+ * Checks a built-in signature against the .fs-verity keyring; a good one is told to the LSMs. Unsigned
+ * files pass unless the sysctl asks for signatures.
  *
  * @kernel fs/verity/signature.c fsverity_verify_signature()
  */

@@ -1,5 +1,6 @@
-// Merkle trees as fs-verity and dm-verity build them: blocks are hashed with a salt, the digests fill blocks of their own,
-// until one digest is left. Pure functions over bytes; where trees are kept and who checks them is in the two neighbours.
+// Merkle trees as fs-verity and dm-verity build them: blocks are hashed with a salt, the digests fill
+// blocks of their own, until one digest is left. Pure functions over bytes; where trees are kept and who
+// checks them is in fsverity.ts and dmverity.ts.
 
 import { assert } from '../base/assert.ts';
 import { concat } from '../base/bytes.ts';
@@ -19,7 +20,7 @@ export interface MerkleShape {
   readonly slotsPerBlock: number;
 }
 
-/** Tree blocks of each level, level 0 (over the data) first; empty when one data block or none is all there is. */
+/** Tree blocks of each level, level 0 (over the data) first; no level when one data block is all there is. */
 export interface MerkleTree {
   readonly root: Uint8Array;
   readonly levels: readonly Uint8Array[];
@@ -33,7 +34,7 @@ function padded(bytes: Uint8Array, at: number, size: number): Uint8Array {
   return out;
 }
 
-/** Digest of one block. */
+/** Digest of one block. @kernel fs/verity/hash_algs.c fsverity_hash_block() */
 export function hashBlock(shape: MerkleShape, block: Uint8Array): Uint8Array {
   return crypto().hasher(shape.alg).update(shape.before).update(block).update(shape.after).digest();
 }
@@ -50,7 +51,10 @@ function levelOver(shape: MerkleShape, bytes: Uint8Array, size: number): Uint8Ar
   return out;
 }
 
-/** Builds the tree over data that is not empty; a last block that is too short counts as padded with zeros. */
+/**
+ * Builds the tree over data that is not empty; a last block that is too short counts as padded with zeros.
+ * @kernel fs/verity/enable.c build_merkle_tree()
+ */
 export function buildMerkleTree(shape: MerkleShape, data: Uint8Array): MerkleTree {
   assert(data.length > 0, 'a tree needs data');
   const levels: Uint8Array[] = [];
@@ -64,7 +68,10 @@ export function buildMerkleTree(shape: MerkleShape, data: Uint8Array): MerkleTre
   return { root: hashBlock(shape, padded(below, 0, size)), levels };
 }
 
-/** Salt of fs-verity: filled with zeros to a whole block of the hash function; none when it is empty. */
+/**
+ * Salt of fs-verity: filled with zeros to a whole block of the hash function; none when it is empty.
+ * @kernel fs/verity/hash_algs.c fsverity_prepare_hash_state()
+ */
 export function paddedSalt(alg: HashName, salt: Uint8Array): Uint8Array {
   if (salt.length === 0) return salt;
   const unit = blockSize(alg);
