@@ -33,8 +33,8 @@ const zeroHash = (alg: string): FileHash => ({
 });
 
 /**
- * What hashing reads of a content, or null for an unexpected end. An overlay's inode keeps its size when the file below
- * changes, and reading goes page by page up to that size: it can take in bytes behind it.
+ * What hashing reads of a content, or null for an unexpected end. An overlay's inode keeps its size when
+ * the file below changes, and reading goes page by page up to that size: it can take in bytes behind it.
  * @kernel security/integrity/ima/ima_crypto.c ima_calc_file_hash_tfm()
  */
 function asRead(content: Content, size: number, pageSize: number): Content | null {
