@@ -40,8 +40,8 @@ function ipeModule(ipe: Ipe): LsmModule {
   };
 }
 
-/** Puts the active modules into the hook table: those that the kernel's state names, IMA and EVM last. */
-export function bindLsms(r: Rooms): void {
+/** The active modules for the hook table: those that the kernel's state names, IMA and EVM last. */
+export function lsmModules(r: Rooms): readonly NamedLsm[] {
   const modules: NamedLsm[] = [];
   for (const name of r.kernel.state.lsms) {
     if (name === 'smack') modules.push({ name, module: r.smack.module() });
@@ -49,7 +49,7 @@ export function bindLsms(r: Rooms): void {
     else if (name === 'ima') modules.push({ name, module: r.ima });
     else if (name === 'evm') modules.push({ name, module: r.evm });
   }
-  r.hooks.bind(modules);
+  return modules;
 }
 
 /** @kernel security/security.c ordered_lsm_init(), security/ipe/ipe.c ipe_init() */
@@ -58,7 +58,7 @@ export function startLsms(r: Rooms, parameters: LsmParameters, image: KernelImag
   const lsms = lsmNames(r.profile, list);
   r.kernel.state = { ...r.kernel.state, lsms };
   r.smack.state = { ...newSmack(), active: lsms.includes('smack') };
-  bindLsms(r);
+  r.hooks.bind(lsmModules(r));
   const { ipeEnforce, ipeSuccessAudit } = parameters;
   r.ipe.state = newIpe({
     enabled: lsms.includes('ipe'),

@@ -5,37 +5,31 @@
 import '../crypto/auto.ts';
 import { assert } from '../base/assert.ts';
 import { toHex, utf8 } from '../base/bytes.ts';
-import type { Clock } from '../base/clock.ts';
 import type { Err } from '../base/errno.ts';
 import { decodeState, encodeState, type Json } from '../base/json.ts';
 import { toArray } from '../base/list.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
-import { type Random, seedRandom } from '../base/random.ts';
-import { newTrace, type Trace } from '../base/trace.ts';
+import { seedRandom } from '../base/random.ts';
+import { newTrace } from '../base/trace.ts';
 import { crypto, type HashName } from '../crypto/provider.ts';
-import type { Evm } from '../evm/evm.ts';
 import { newEvm } from '../evm/state.ts';
 import { newIma } from '../ima/boot.ts';
-import type { Ima } from '../ima/ima.ts';
-import { type Audit, newAudit } from '../integrity/audit.ts';
-import { type Keyrings, newKeyrings } from '../integrity/keyrings.ts';
-import type { Trust } from '../integrity/trust.ts';
-import { type Ipe, newIpe } from '../ipe/ipe.ts';
-import { newSmack, type Smack } from '../lsm/smack.ts';
+import { newAudit } from '../integrity/audit.ts';
+import { newKeyrings } from '../integrity/keyrings.ts';
+import { newIpe } from '../ipe/ipe.ts';
+import { newSmack } from '../lsm/smack.ts';
 import { LsmStack } from '../lsm/stack.ts';
 import { hashAlgOf } from '../tpm/algorithms.ts';
 import { manufacture } from '../tpm/manufacture.ts';
-import type { Tpm } from '../tpm/tpm.ts';
 import type { PseudoNode } from '../vfs/api.ts';
-import { newVfs, type Vfs } from '../vfs/vfs.ts';
+import { newVfs } from '../vfs/vfs.ts';
 import type { MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
 import { powerOn, secondKernel } from './boot.ts';
-import { bindLsms } from './boot-security.ts';
+import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
-import type { Kernel } from './kernel.ts';
 import { eventLogBytes } from './measured-boot.ts';
 import { pseudoFinder } from './pseudo.ts';
-import { buildRooms, collectState, type MachineState, type Rooms } from './rooms.ts';
+import { LazyRooms, type MachineState, type Rooms } from './rooms.ts';
 import { readSecurityfs } from './securityfs.ts';
 import { type KernelImage, newKernel } from './state.ts';
 import { TaskSyscalls } from './syscalls.ts';
@@ -93,33 +87,18 @@ function newMachine(config: MachineConfig): MachineState {
 }
 
 /** @kernel init/main.c start_kernel() */
-export class Machine implements MachineApi, Rooms {
+export class Machine extends LazyRooms implements MachineApi, Rooms {
   readonly profile: KernelProfile;
   readonly chip: LateChip | null;
   readonly hooks: LsmStack;
   readonly findPseudo: (key: string) => PseudoNode | undefined;
-  // The cursors are made by the table in rooms.ts.
-  declare trace: Trace;
-  declare clock: Clock;
-  declare random: Random;
-  declare audit: Audit;
-  declare vfs: Vfs;
-  declare tpm: Tpm | null;
-  declare keys: Keyrings;
-  declare trust: Trust;
-  declare evm: Evm;
-  declare ima: Ima;
-  declare ipe: Ipe;
-  declare smack: Smack;
-  declare kernel: Kernel;
 
   constructor(state: MachineState) {
+    super(state);
     this.profile = state.profile;
-    this.hooks = new LsmStack();
+    this.hooks = new LsmStack(() => lsmModules(this));
     this.findPseudo = pseudoFinder(this);
     this.chip = state.tpm === null ? null : new LateChip(this);
-    buildRooms(state, this);
-    bindLsms(this);
   }
 
   /** Power-on to the first task. */
@@ -137,17 +116,12 @@ export class Machine implements MachineApi, Rooms {
     return new Machine(decodeState(json) as MachineState);
   }
 
-  /** The whole state as one immutable value. */
-  get state(): MachineState {
-    return collectState(this, this.profile);
-  }
-
   toJSON(): Json {
     return encodeState(this.state);
   }
 
   fork(): Machine {
-    return new Machine(collectState(this, this.profile));
+    return new Machine(this.state);
   }
 
   spawn(options: SpawnOptions): Pid {

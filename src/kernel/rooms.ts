@@ -3,47 +3,47 @@
 // JSON follow from them.
 
 import { Clock } from '../base/clock.ts';
-import type { Err } from '../base/errno.ts';
-import { fail, ok } from '../base/errno.ts';
-import { enabled, type KernelProfile } from '../base/profile.ts';
+import type { KernelProfile } from '../base/profile.ts';
 import { Random } from '../base/random.ts';
 import { Trace } from '../base/trace.ts';
 import { Evm } from '../evm/evm.ts';
 import { Ima } from '../ima/ima.ts';
 import { Audit } from '../integrity/audit.ts';
-import { kernelReadFileFromPath } from '../integrity/kernel-read-file.ts';
 import { Keyrings } from '../integrity/keyrings.ts';
 import { Trust } from '../integrity/trust.ts';
 import { Ipe } from '../ipe/ipe.ts';
-import { IPE_PROPERTIES } from '../ipe/properties.ts';
 import { Smack } from '../lsm/smack.ts';
 import type { LsmStack } from '../lsm/stack.ts';
 import { Tpm } from '../tpm/tpm.ts';
 import type { PseudoNode } from '../vfs/api.ts';
-import type { VfsTask } from '../vfs/types.ts';
 import { Vfs } from '../vfs/vfs.ts';
-import { bootTask } from './boot-task.ts';
 import type { LateChip } from './chip.ts';
-import { secureBootOf } from './firmware.ts';
-import { Kernel, type KernelListeners } from './kernel.ts';
-import { securityfsNodes } from './securityfs.ts';
-import { fromKid, makeKid } from './user-namespace.ts';
+import {
+  EvmEnvironment,
+  ImaEnvironment,
+  IpeEnvironment,
+  KernelEnvironment,
+  KeyringsEnvironment,
+  SmackEnvironment,
+  VfsEnvironment,
+} from './environments.ts';
+import { Kernel } from './kernel.ts';
 
 /** Every cursor, by the name of its part of the state. */
 export interface Cursors {
-  trace: Trace;
-  clock: Clock;
-  random: Random;
-  audit: Audit;
-  vfs: Vfs;
+  readonly trace: Trace;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly audit: Audit;
+  readonly vfs: Vfs;
   /** null on a machine without a TPM. */
-  tpm: Tpm | null;
-  keys: Keyrings;
-  evm: Evm;
-  ima: Ima;
-  ipe: Ipe;
-  smack: Smack;
-  kernel: Kernel;
+  readonly tpm: Tpm | null;
+  readonly keys: Keyrings;
+  readonly evm: Evm;
+  readonly ima: Ima;
+  readonly ipe: Ipe;
+  readonly smack: Smack;
+  readonly kernel: Kernel;
 }
 
 type StateOf<C> = C extends { readonly state: infer S } ? S : null;
@@ -65,177 +65,137 @@ export interface Rooms extends Cursors {
 
 type Make<K extends keyof Cursors> = (state: MachineState[K], r: Rooms) => Cursors[K];
 
-/** How each cursor is made; the order is that of dependence. */
+/** How each cursor is made; its environment is in environments.ts. */
 const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
   trace: (state) => new Trace(state),
   clock: (state) => new Clock(state),
   random: (state) => new Random(state),
-  audit: (state) => new Audit(state),
-  vfs: (state, r) =>
-    new Vfs(state, {
-      trace: r.trace,
-      clock: r.clock,
-      random: r.random,
-      hooks: r.hooks,
-      pseudo: { find: r.findPseudo },
-      mountInUse: (mount) =>
-        r.kernel.state.tasks.some((t) => t.cwd.mount === mount || t.root.mount === mount),
-      verityRequireSignatures: () => r.kernel.state.sysctl.get('fs/verity/require_signatures') === '1',
-      idMapped: (ns, kind, id) => fromKid(r.kernel, ns, kind, id) !== null,
-      veritySignature: (formatted, signature): Err => {
-        // Nobody put a key there: the signature is not even parsed.
-        if (r.keys.named('.fs-verity')?.links?.length === 0) return 'ENOKEY';
-        const verdict = r.trust.verifyPkcs7(signature, { keyring: 'fs-verity', detached: formatted });
-        return verdict.ok ? 0 : verdict.errno;
-      },
-      // Script disks and hash trees are not read by anything that looks at their bytes.
-      deviceContent: () => new Uint8Array(0),
-    }),
-  tpm: (state, r) => (state === null ? null : new Tpm(state, { clock: r.clock, trace: r.trace })),
-  keys: (state, r) =>
-    new Keyrings(state, {
-      random: r.random,
-      trace: r.trace,
-      listeners: {
-        keyLinked: (task, keyring, type, payload) => {
-          if (type === 'asymmetric') r.ima.keyLinked(task ?? bootTask(r), keyring, payload);
-        },
-      },
-      joinSession: (task, serial) => {
-        const now = r.kernel.task(task.pid);
-        if (now !== undefined) r.kernel.patch(now, { sessionKeyring: serial });
-      },
-      verifyBuiltin: (_keys, data, der) => {
-        const verdict = r.trust.verifyPkcs7(der, { keyring: 'builtin', detached: data });
-        return verdict.ok ? 0 : verdict.errno;
-      },
-    }),
-  evm: (state, r) =>
-    new Evm(state, {
-      profile: r.profile,
-      trace: r.trace,
-      audit: r.audit,
-      vfs: r.vfs,
-      keys: r.trust,
-      requestSecret: (task, description) => {
-        const key = r.keys.requestKey(keyTask(r, task), 'encrypted', description);
-        return key.ok ? ok(key.value.encrypted?.decrypted ?? new Uint8Array(0)) : key;
-      },
-    }),
-  ima: (state, r) =>
-    new Ima(state, {
-      trace: r.trace,
-      clock: r.clock,
-      vfs: r.vfs,
-      chip: r.chip,
-      audit: r.audit,
-      evm: r.evm,
-      keys: r.trust,
-      profile: r.profile,
-      readFile: (task, path, id) => kernelReadFileFromPath(r.vfs, r.hooks, task, path, id),
-      platform: {
-        arch: 'efi',
-        get secureBoot() {
-          return enabled(r.profile, 'CONFIG_IMA_ARCH_POLICY') && secureBootOf(r.kernel.state.eventLog);
-        },
-        trustedBoot: r.tpm !== null,
-        moduleSigEnforced: () => r.kernel.state.sysctl.get('module.sig_enforce') === 'Y',
-      },
-      printk: (line) => r.kernel.printk(line),
-      labels: {
-        known: (field, value) => r.smack.known(field, value),
-        match: (subject, field, value) => r.smack.match(subject, field, value),
-      },
-      mapId: (ns, kind, id) => makeKid(r.kernel, ns, kind, id),
-    }),
-  smack: (state, r) => {
-    const smack = new Smack(state, {
-      vfs: r.vfs,
-      audit: r.audit,
-      setLabel: (pid, label) => {
-        const task = r.kernel.task(pid);
-        if (task !== undefined) r.kernel.patch(task, { cred: { ...task.cred, label } });
-      },
-    });
-    r.audit.subject = (task) => smack.subject(task);
-    return smack;
+  audit: (state, r) => {
+    const audit = new Audit(state);
+    audit.subject = (task) => r.smack.subject(task);
+    return audit;
   },
-  ipe: (state, r) =>
-    new Ipe(state, {
-      profile: r.profile,
-      trace: r.trace,
-      audit: r.audit,
-      vfs: r.vfs,
-      keys: r.trust,
-      securityfs: securityfsNodes(r.vfs),
-      properties: IPE_PROPERTIES,
-    }),
-  kernel: (state, r) =>
-    new Kernel(state, {
-      profile: r.profile,
-      clock: r.clock,
-      random: r.random,
-      trace: r.trace,
-      audit: r.audit,
-      vfs: r.vfs,
-      hooks: r.hooks,
-      listeners: listenersOf(r),
-      keyCalls: r.keys,
-    }),
+  vfs: (state, r) => new Vfs(state, new VfsEnvironment(r)),
+  tpm: (state, r) => (state === null ? null : new Tpm(state, r)),
+  keys: (state, r) => new Keyrings(state, new KeyringsEnvironment(r)),
+  evm: (state, r) => new Evm(state, new EvmEnvironment(r)),
+  ima: (state, r) => new Ima(state, new ImaEnvironment(r)),
+  smack: (state, r) => new Smack(state, new SmackEnvironment(r)),
+  ipe: (state, r) => new Ipe(state, new IpeEnvironment(r)),
+  kernel: (state, r) => new Kernel(state, new KernelEnvironment(r)),
 };
 
-/** Names of the state's parts, in the order the cursors are made. */
-export const ROOMS = Object.keys(TABLE) as readonly (keyof Cursors)[];
-
-const keyTask = (r: Rooms, task: VfsTask): VfsTask & { readonly sessionKeyring: number } => ({
-  ...task,
-  sessionKeyring: r.kernel.task(task.pid)?.sessionKeyring ?? 0,
-});
-
-function listenersOf(r: Rooms): KernelListeners {
-  return {
-    kexecCmdline: (task, file, cmdline) => r.ima.kexecCmdline(task, file, cmdline),
-    criticalData: (task, label, event, data, hashed) => r.ima.criticalData(task, label, event, data, hashed),
-    kexecSegment: (pages) => r.ima.kexecSegmentSize(pages),
-    kexecBuffer: (segment) => r.ima.kexecBuffer(segment),
-    verifyModuleSignature: (content, pkcs7) => r.trust.verifyModule(content, pkcs7),
-    verifyPkcs7: (data, pkcs7, keyring) => verifyDetached(r, data, pkcs7, keyring),
-    requestUserKey: (task, description) => {
-      const key = r.keys.requestKey(keyTask(r, task), 'user', description);
-      if (!key.ok) return key;
-      return key.value.payload === null ? fail('EKEYREVOKED') : ok(key.value.payload);
-    },
-  };
-}
-
-function verifyDetached(
-  r: Rooms,
-  data: Uint8Array,
-  pkcs7: Uint8Array,
-  keyring: 'builtin' | 'secondary' | 'platform' | 'fs-verity',
-): Err {
-  const verdict = r.trust.verifyPkcs7(pkcs7, { keyring, detached: data });
-  return verdict.ok ? 0 : verdict.errno;
-}
-
-function build<K extends keyof Cursors>(room: K, state: MachineState, r: Cursors): void {
-  r[room] = TABLE[room](state[room], r as Rooms);
-}
-
 /**
- * Makes all cursors over a state, in place: `r` is the machine itself.
- * @kernel include/linux/init.h do_initcalls()
+ * Cursors over a state, each made when it is first asked for: a fork costs a few small objects, and a room that
+ * nothing touches costs nothing.
  */
-export function buildRooms(state: MachineState, r: Cursors & { trust: Trust }): void {
-  for (const room of ROOMS) {
-    build(room, state, r);
-    if (room === 'keys') r.trust = new Trust(r.keys, state.profile);
-  }
-}
+export abstract class LazyRooms implements Cursors {
+  /** The parts of rooms that have no cursor yet are taken from here. */
+  readonly #base: MachineState;
+  #trace: Trace | null = null;
+  #clock: Clock | null = null;
+  #random: Random | null = null;
+  #audit: Audit | null = null;
+  #vfs: Vfs | null = null;
+  #tpm: Tpm | null = null;
+  #keys: Keyrings | null = null;
+  #trust: Trust | null = null;
+  #evm: Evm | null = null;
+  #ima: Ima | null = null;
+  #smack: Smack | null = null;
+  #ipe: Ipe | null = null;
+  #kernel: Kernel | null = null;
 
-/** The state as it is now: the cursors' parts in a new value. */
-export function collectState(r: Cursors, profile: KernelProfile): MachineState {
-  const out: Record<string, unknown> = { profile };
-  for (const room of ROOMS) out[room] = r[room]?.state ?? null;
-  return out as MachineState;
+  constructor(base: MachineState) {
+    this.#base = base;
+  }
+
+  #make<K extends keyof Cursors>(room: K): Cursors[K] {
+    return TABLE[room](this.#base[room], this as unknown as Rooms);
+  }
+
+  get trace(): Trace {
+    this.#trace ??= this.#make('trace');
+    return this.#trace;
+  }
+
+  get clock(): Clock {
+    this.#clock ??= this.#make('clock');
+    return this.#clock;
+  }
+
+  get random(): Random {
+    this.#random ??= this.#make('random');
+    return this.#random;
+  }
+
+  get audit(): Audit {
+    this.#audit ??= this.#make('audit');
+    return this.#audit;
+  }
+
+  get vfs(): Vfs {
+    this.#vfs ??= this.#make('vfs');
+    return this.#vfs;
+  }
+
+  get tpm(): Tpm | null {
+    this.#tpm ??= this.#make('tpm');
+    return this.#tpm;
+  }
+
+  get keys(): Keyrings {
+    this.#keys ??= this.#make('keys');
+    return this.#keys;
+  }
+
+  get evm(): Evm {
+    this.#evm ??= this.#make('evm');
+    return this.#evm;
+  }
+
+  get ima(): Ima {
+    this.#ima ??= this.#make('ima');
+    return this.#ima;
+  }
+
+  get smack(): Smack {
+    this.#smack ??= this.#make('smack');
+    return this.#smack;
+  }
+
+  get ipe(): Ipe {
+    this.#ipe ??= this.#make('ipe');
+    return this.#ipe;
+  }
+
+  get kernel(): Kernel {
+    this.#kernel ??= this.#make('kernel');
+    return this.#kernel;
+  }
+
+  get trust(): Trust {
+    this.#trust ??= new Trust(this.keys, this.#base.profile);
+    return this.#trust;
+  }
+
+  /** The whole state as it is now, as one immutable value. */
+  get state(): MachineState {
+    const base = this.#base;
+    return {
+      profile: base.profile,
+      trace: this.#trace === null ? base.trace : this.#trace.state,
+      clock: this.#clock === null ? base.clock : this.#clock.state,
+      random: this.#random === null ? base.random : this.#random.state,
+      audit: this.#audit === null ? base.audit : this.#audit.state,
+      vfs: this.#vfs === null ? base.vfs : this.#vfs.state,
+      tpm: this.#tpm === null ? base.tpm : this.#tpm.state,
+      keys: this.#keys === null ? base.keys : this.#keys.state,
+      evm: this.#evm === null ? base.evm : this.#evm.state,
+      ima: this.#ima === null ? base.ima : this.#ima.state,
+      smack: this.#smack === null ? base.smack : this.#smack.state,
+      ipe: this.#ipe === null ? base.ipe : this.#ipe.state,
+      kernel: this.#kernel === null ? base.kernel : this.#kernel.state,
+    };
+  }
 }

@@ -63,25 +63,38 @@ type VoidHook = Exclude<keyof LsmModule, IntHook | 'initSecurity' | 'inodeCopyUp
 
 /** Cursor-free: it only dispatches to modules that are bound when the machine is put together. */
 export class LsmStack implements SecurityHooks {
-  #modules: readonly NamedLsm[] = [];
+  #modules: readonly NamedLsm[] | (() => readonly NamedLsm[]);
   /** Hook -> modules that have it, in order; filled at the first call. */
-  readonly #calls = new Map<string, readonly LsmModule[]>();
+  #calls: Map<string, readonly LsmModule[]> | null = null;
 
-  /** Binds the modules in call order; hooks called before do nothing. */
+  /** The modules in call order, or who knows them when the first hook is called. */
+  constructor(modules: readonly NamedLsm[] | (() => readonly NamedLsm[]) = []) {
+    this.#modules = modules;
+  }
+
+  /** Binds other modules, in call order. */
   bind(modules: readonly NamedLsm[]): void {
     this.#modules = modules;
-    this.#calls.clear();
+    this.#calls = null;
+  }
+
+  #list(): readonly NamedLsm[] {
+    if (typeof this.#modules === 'function') this.#modules = this.#modules();
+    return this.#modules;
   }
 
   /** Names in call order, as <securityfs>/lsm lists them after `capability`. */
   get names(): readonly string[] {
-    return this.#modules.map((m) => m.name);
+    return this.#list().map((m) => m.name);
   }
 
   #having(hook: keyof LsmModule): readonly LsmModule[] {
+    this.#calls ??= new Map();
     let found = this.#calls.get(hook);
     if (found === undefined) {
-      found = this.#modules.map((m) => m.module).filter((m) => m[hook] !== undefined);
+      found = this.#list()
+        .map((m) => m.module)
+        .filter((m) => m[hook] !== undefined);
       this.#calls.set(hook, found);
     }
     return found;
