@@ -73,11 +73,12 @@ export function unhash(core: Core, dentry: Dentry, keep: boolean): void {
   else core.state = { ...core.state, dentries: core.state.dentries.delete(dentry.id) };
 }
 
-/** Forgets an unhashed dentry when the last open file that showed it is gone. */
+/** Forgets an unhashed dentry when nobody shows it any more. */
 export function dput(core: Core, id: DentryId): void {
   const dentry = core.state.dentries.get(id);
-  if (dentry === undefined || dentry.hashed || core.state.inodes.get(dentry.inode)?.children) return;
-  for (const file of core.state.files.values()) if (file.path.dentry === id) return;
+  if (dentry === undefined || dentry.hashed) return;
+  const inode = core.state.inodes.get(dentry.inode);
+  if (inode !== undefined && dentryInUse(core, inode, id)) return;
   core.state = { ...core.state, dentries: core.state.dentries.delete(id) };
 }
 
