@@ -86,13 +86,6 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-// A server ends in its own way.
-if (process.argv[2] !== 'tpm') {
-  process.on('SIGINT', () => {
-    say('\ninterrupted');
-    process.exit(EXIT.interrupted);
-  });
-}
 process.stdout.on('error', (e: NodeJS.ErrnoException) => {
   if (e.code === 'EPIPE') process.exit(EXIT.ok);
   throw e;

@@ -17,6 +17,7 @@ import {
   colorOption,
   colorsFor,
   EXIT,
+  Interruption,
   out,
   say,
   shellQuote,
@@ -171,16 +172,22 @@ function runOne(
   return { failed: played.report.outcome === 'failed', diverged: !same };
 }
 
-function run(files: readonly string[], options: RunOptions): void {
+async function run(files: readonly string[], options: RunOptions): Promise<void> {
   if (options.legend === true)
     out(LEGEND.map(([column, meaning]) => `${column.padEnd(6)} ${meaning}`).join('\n'));
   const errors = colorsFor(options.color, process.stderr, options.format === 'plain');
   const scenarios = files.map((f) => requireScenario(f, errors));
-  const results = scenarios.map((s) => {
+  const interruption = new Interruption();
+  const results: { readonly failed: boolean; readonly diverged: boolean }[] = [];
+  for (const s of scenarios) {
+    if (await interruption.pause()) {
+      process.exitCode = EXIT.interrupted;
+      return;
+    }
     const result = runOne(s, options);
     if (result.failed) say(`to repeat: kisim run ${shellQuote(s.file)}`);
-    return result;
-  });
+    results.push(result);
+  }
   if (results.some((r) => r.diverged)) process.exitCode = EXIT.diverged;
   else process.exitCode = results.some((r) => r.failed) ? EXIT.failed : EXIT.ok;
 }

@@ -108,3 +108,22 @@ export class Progress {
     this.#shown = false;
   }
 }
+
+/** Whether the user asked to stop: long commands look at it between two pieces of work. */
+export class Interruption {
+  asked = false;
+
+  constructor() {
+    process.once('SIGINT', () => {
+      this.asked = true;
+      // A second one does not wait.
+      process.once('SIGINT', () => process.exit(EXIT.interrupted));
+    });
+  }
+
+  /** Lets signals come in; true when the work should end here. */
+  async pause(): Promise<boolean> {
+    await new Promise((resolve) => setImmediate(resolve));
+    return this.asked;
+  }
+}

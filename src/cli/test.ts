@@ -23,6 +23,7 @@ import {
   colorOption,
   colorsFor,
   EXIT,
+  Interruption,
   out,
   Progress,
   say,
@@ -125,7 +126,7 @@ function filterOf(options: TestOptions): RegExp {
   }
 }
 
-function test(paths: readonly string[], options: TestOptions): void {
+async function test(paths: readonly string[], options: TestOptions): Promise<void> {
   const filter = filterOf(options);
   const files = (paths.length === 0 ? ['scenarios'] : paths)
     .flatMap(scenarioFiles)
@@ -135,7 +136,9 @@ function test(paths: readonly string[], options: TestOptions): void {
   const c = colorsFor(options.color, process.stdout, plain);
   const progress = new Progress();
   const tested: TestedFile[] = [];
+  const interruption = new Interruption();
   for (const [i, file] of files.entries()) {
+    if (await interruption.pause()) break;
     progress.show(`${i + 1} of ${files.length} ${file}`);
     try {
       const t = testOne(file, options);
@@ -153,6 +156,11 @@ function test(paths: readonly string[], options: TestOptions): void {
     }
   }
   finish(tested, options, c);
+  if (interruption.asked) {
+    say(`interrupted: ${tested.length} of ${files.length} scenarios were run`);
+    process.exitCode = EXIT.interrupted;
+    return;
+  }
   process.exitCode = tested.every((t) => t.ok) ? EXIT.ok : EXIT.failed;
 }
 

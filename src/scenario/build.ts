@@ -11,6 +11,7 @@ import type { Content, Xattr } from '../vfs/types.ts';
 import { type DataContext, isEvm, looseHex, type ReadFile, resolveContent, resolveEvm } from './data.ts';
 import type { EvmFile } from './evm-values.ts';
 import { makeKeys } from './keys.ts';
+import { checkMachine } from './machine-checks.ts';
 import type { DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm, EvmForm, KeyForm } from './schema-data.ts';
 import type { PathStep, Source } from './source.ts';
@@ -236,11 +237,7 @@ function trustedKeys(
 
 /** What to build the machine from. */
 export function machineConfig(b: Builder, form: MachineForm, title: string): MachineConfig {
-  const names = (form.disks ?? []).map((d) => d.name);
-  for (const [i, name] of names.entries()) {
-    if (names.indexOf(name) < i)
-      b.report(['machine', 'disks', i, 'name'], 'scenario.duplicate', `a second disk \`${name}\``);
-  }
+  checkMachine(b, form);
   const profile = profileOf(b, form);
   const disks: readonly DiskForm[] = form.disks ?? [{ name: 'vdc' }];
   const known = profile ?? (PROFILES[DEFAULT_PROFILE] as KernelProfile);

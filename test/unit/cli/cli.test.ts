@@ -1,7 +1,7 @@
 // The command line as scripts see it: exit codes, what goes to standard output and what to standard error, formats, and
 // the promise that a mistake never shows a stack.
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -132,6 +132,26 @@ describe('kisim test', () => {
       scenarios: { outcome: string }[];
     };
     expect(json.scenarios.map((s) => s.outcome)).toEqual(['passed']);
+  });
+});
+
+describe('an interruption', () => {
+  it('ends a long test after the scenario at hand, with what there is and exit 130', async () => {
+    const child = spawn(process.execPath, [MAIN, 'test', ...Array(500).fill(at('passes.yaml'))], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (d: Buffer) => {
+      if (out === '') child.kill('SIGINT');
+      out += d.toString();
+    });
+    child.stderr.on('data', (d: Buffer) => {
+      err += d.toString();
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).toBe(130);
+    expect(out).toMatch(/\d+ scenarios?: \d+ passed, 0 failed/);
+    expect(err).toMatch(/interrupted: \d+ of 500 scenarios were run/);
   });
 });
 

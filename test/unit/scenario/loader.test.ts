@@ -209,6 +209,35 @@ describe('policies inside scenarios', () => {
   });
 });
 
+describe('machines that cannot be', () => {
+  it.each([
+    ['firmware: { pcrs: { sha256: { 0: "00" } } }', 'a sha256 register has 32 bytes, not 1'],
+    [`firmware: { pcrs: { sha1: { 24: "${'00'.repeat(20)}" } } }`, 'there is no PCR 24'],
+    [
+      'firmware: { events: [{ pcr: 0, type: EV_SEPERATOR, data: x }] }',
+      'unknown kind of event `EV_SEPERATOR` (did you mean `EV_SEPARATOR`?)',
+    ],
+    ['initramfs: { /a/../b: { content: x } }', '`/a/../b` is no plain path'],
+    ['initramfs: { /: { content: x } }', '`/` is no plain path'],
+    ['initramfs: { /a: { content: x }, /a/b/c: { content: y } }', '`/a` is no directory'],
+    ['initramfs: { /a: { content: x, xattrs: { foo: y } } }', '`foo` is no name of an attribute'],
+    [
+      'initramfs: { /a: { content: { opaque: o, len: 1, digests: { sha256: "00" } } } }',
+      'a sha256 digest has 32 bytes, not 1',
+    ],
+    [
+      'disks: [{ name: vdc, files: { /a: { ino: 20 }, /b: { ino: 20 } } }]',
+      '`/a` has the inode number 20 already',
+    ],
+    ['disks: [{ name: dm-0 }]', '`dm-0` is made by the kernel'],
+    ['tpm: { banks: [sha1, sha1] }', 'the bank `sha1` stands there already'],
+  ])('%s', (machine, expected) => {
+    const found = problems(`${HEAD}machine: { ${machine} }\nsteps: [{ op: ls, path: / }]\n`);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(expected);
+  });
+});
+
 describe('keys', () => {
   const machine = (rest: string): string => `${HEAD}${rest}\nsteps: [{ op: ls, path: / }]\n`;
   it.each([
