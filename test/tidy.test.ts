@@ -111,6 +111,14 @@ describe('tidy', () => {
     expect(hits).toEqual([]);
   });
 
+  it('locks the optional packages of every platform, without which `npm ci` stops', () => {
+    const { packages } = JSON.parse(textOf('package-lock.json')) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+    };
+    const named = Object.values(packages).flatMap((p) => Object.keys(p.optionalDependencies ?? {}));
+    expect(named.filter((name) => packages[`node_modules/${name}`] === undefined)).toEqual([]);
+  });
+
   it('locks dependencies without registry addresses', () => {
     expect(textOf('package-lock.json')).not.toMatch(/"resolved": "https?:/);
   });
