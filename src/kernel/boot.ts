@@ -209,9 +209,11 @@ function integrityInit(r: Rooms, init: Task, security: SbId, kexecBuffer: Uint8A
   const { image } = r.kernel.state;
   if (ima) {
     integrityKeyring(r, 'ima', image);
-    r.ima.init(init, { kexecBuffer });
-    populateTree(vfs, security, [dir('integrity/ima', 0o755), link('ima', 'integrity/ima')]);
-    populateTree(vfs, security, imaNodes(r));
+    // Without a template or a hash IMA does not come up, and has no nodes.
+    if (r.ima.init(init, { kexecBuffer }) === 0) {
+      populateTree(vfs, security, [dir('integrity/ima', 0o755), link('ima', 'integrity/ima')]);
+      populateTree(vfs, security, imaNodes(r));
+    }
   }
   if (evm) {
     integrityKeyring(r, 'evm', image);
