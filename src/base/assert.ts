@@ -1,4 +1,5 @@
-// Our own bugs throw; failures of the simulated world are values (errno.ts), mistakes of a user are diagnostics.
+// Our own bugs throw; failures of the simulated world are values (errno.ts), mistakes of a user are
+// diagnostics.
 
 export class InternalError extends Error {
   override readonly name = 'InternalError';

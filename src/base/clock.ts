@@ -1,5 +1,5 @@
-// The machine's virtual clock. Time moves only when a scenario says so; inode time stamps have the granularity of a kernel
-// tick (CONFIG_HZ=250: 4 ms), because some edge cases live between two ticks.
+// The machine's virtual clock. Time moves only when a scenario says so; inode time stamps have the
+// granularity of a kernel tick (CONFIG_HZ=250: 4 ms), because some edge cases live between two ticks.
 
 export interface Timespec {
   /** Seconds since the epoch. */

@@ -1,5 +1,6 @@
-// Readers and writers for the two wire orders: the TPM speaks big-endian, the kernel's lists and xattr headers little-endian.
-// A reader never throws on short input: it sets `failed` and returns zeros, so a decoder checks once at the end.
+// Readers and writers for the two wire orders: the TPM speaks big-endian, the kernel's lists and xattr
+// headers little-endian. A reader never throws on short input: it sets `failed` and returns zeros, so a
+// decoder checks once at the end.
 
 import { EMPTY } from './bytes.ts';
 

@@ -1,5 +1,6 @@
-// Linux errno names and numbers (x86-64, include/uapi/asm-generic/errno*.h) and the two result forms of the simulated world.
-// A failure of the simulated world is a value: `Err` (0 or a name) or `Result<T>`; it is never thrown.
+// Linux errno names and numbers (x86-64, include/uapi/asm-generic/errno*.h) and the two result forms of the
+// simulated world. A failure of the simulated world is a value: `Err` (0 or a name) or `Result<T>`; it is
+// never thrown.
 
 export const ERRNO = {
   EPERM: 1,

@@ -1,5 +1,6 @@
-// State to JSON and back. State is plain data: null, booleans, numbers, strings, bigints, arrays, plain objects,
-// Uint8Array, Map and Set of the `immutable` package (string or number keys), AppendList. Anything else is our bug.
+// State to JSON and back. State is plain data: null, booleans, numbers, strings, bigints, arrays, plain
+// objects, Uint8Array, Map and Set of the `immutable` package (string or number keys), AppendList. Anything
+// else is our bug.
 
 import { Map as ImmutableMap, Set as ImmutableSet, isMap, isSet } from 'immutable';
 import { InternalError } from './assert.ts';
@@ -14,8 +15,9 @@ const compareKeys = (a: readonly [unknown, unknown], b: readonly [unknown, unkno
 };
 
 /**
- * JSON form of a state value: bytes as `{"$hex": ".."}`, bigints as `{"$u64": "decimal"}`, maps as `{"$map": [[k, v]..]}`
- * with sorted keys, sets as `{"$set": [..]}`, append lists as `{"$list": [..]}`. Members that are undefined are left out.
+ * JSON form of a state value: bytes as `{"$hex": ".."}`, bigints as `{"$u64": "decimal"}`, maps as `{"$map":
+ * [[k, v]..]}` with sorted keys, sets as `{"$set": [..]}`, append lists as `{"$list": [..]}`. Members that
+ * are undefined are left out.
  */
 export function encodeState(value: unknown): Json {
   if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string')

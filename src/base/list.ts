@@ -1,5 +1,6 @@
-// Append-only persistent sequence: O(1) append and O(1) fork, older lists stay valid. The measurement list and the trace
-// are such lists; they are read from the end or turned into an array, never changed in the middle.
+// Append-only persistent sequence: O(1) append and O(1) fork, older lists stay valid. The measurement list
+// and the trace are such lists; they are read from the end or turned into an array, never changed in the
+// middle.
 
 export interface AppendList<T> {
   readonly length: number;

@@ -1,5 +1,6 @@
-// Kernel profiles are data: a release, its CONFIG_ values and one named switch for each behaviour that changed between
-// releases (named after what it does, with the commit's subject). Code asks the switch, never the version.
+// Kernel profiles are data: a release, its CONFIG_ values and one named switch for each behaviour that
+// changed between releases (named after what it does, with the commit's subject). Code asks the switch, never
+// the version.
 
 export interface KernelSwitches {
   /** "ima: limit the number of open-writers integrity violations" and "... of ToMToU ...". */

@@ -1,5 +1,6 @@
-// Seeded random bytes (xoshiro128**): state is four 32-bit words, a plain value, so a fork continues identically.
-// Not a cryptographic generator and not meant to be one: every bit follows from the scenario's seed.
+// Seeded random bytes (xoshiro128**): state is four 32-bit words, a plain value, so a fork continues
+// identically. Not a cryptographic generator and not meant to be one: every bit follows from the scenario's
+// seed.
 
 import { utf8 } from './bytes.ts';
 

@@ -1,5 +1,6 @@
-// Reason codes: every branch that denies, measures, skips or invalidates names one. A room declares its codes in its own
-// reasons.ts with defineReasons(); together they are one registry: explain text, glossary and test mark at once.
+// Reason codes: every branch that denies, measures, skips or invalidates names one. A room declares its codes
+// in its own reasons.ts with defineReasons(); together they are one registry: explain text, glossary and test
+// mark at once.
 
 export interface Reason {
   /** One plain sentence, lower case, no full stop. `{name}` is filled from the event's `data`. */

@@ -1,6 +1,7 @@
-// Run-time tables from XState machines. `transition()` of xstate makes about 20,000 steps a second, a table lookup
-// millions: a machine on an access path keeps its XState definition as the only source, and runs on the table that is
-// derived from it here. A test walks the machine with xstate/graph and holds both equal (checkTable).
+// Run-time tables from XState machines. `transition()` of xstate makes about 20,000 steps a second, a table
+// lookup millions: a machine on an access path keeps its XState definition as the only source, and runs on
+// the table that is derived from it here. A test walks the machine with xstate/graph and holds both equal
+// (checkTable).
 
 import { type AnyStateMachine, initialTransition, type StateValue, transition } from 'xstate';
 import { InternalError } from './assert.ts';
@@ -21,8 +22,8 @@ function flat(value: StateValue): string {
 }
 
 /**
- * Explores a machine whose next state depends only on the state and the event (no context, no guards over data) and
- * returns its table. Parallel and nested states are named `a.b+c.d`.
+ * Explores a machine whose next state depends only on the state and the event (no context, no guards over
+ * data) and returns its table. Parallel and nested states are named `a.b+c.d`.
  */
 export function deriveTable<S extends string, E extends string>(
   machine: AnyStateMachine,

@@ -1,5 +1,5 @@
-// The one trace of a machine: events in order, each with its cause. Rooms append through a cursor; the list itself is
-// a persistent value, so a fork shares everything up to the fork.
+// The one trace of a machine: events in order, each with its cause. Rooms append through a cursor; the list
+// itself is a persistent value, so a fork shares everything up to the fork.
 
 import { type AppendList, append, emptyList } from './list.ts';
 

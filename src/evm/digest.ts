@@ -1,5 +1,6 @@
-// What EVM hashes: the values of the protected attributes one after the other, then a block of inode metadata, then the
-// file system's uuid. No names, no lengths, no separators: moving bytes between neighbours keeps the digest.
+// What EVM hashes: the values of the protected attributes one after the other, then a block of inode
+// metadata, then the file system's uuid. No names, no lengths, no separators: moving bytes between neighbours
+// keeps the digest.
 
 import { concat } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -21,8 +22,9 @@ export interface MiscForm {
 }
 
 /**
- * struct h_misc in native layout: ino, generation, uid, gid, mode and padding; 24 bytes on 64-bit, 20 on 32-bit machines.
- * Then the file system's uuid for HMACs and plain signatures. Portable ones have neither inode nor uuid.
+ * struct h_misc in native layout: ino, generation, uid, gid, mode and padding; 24 bytes on 64-bit, 20 on
+ * 32-bit machines. Then the file system's uuid for HMACs and plain signatures. Portable ones have neither
+ * inode nor uuid.
  * @kernel security/integrity/evm/evm_crypto.c hmac_add_misc()
  */
 export function miscBytes(form: MiscForm, inode: EvmInode, uuid: Uint8Array, type: number): Uint8Array {
@@ -63,9 +65,9 @@ function keyed(request: DigestRequest, data: Uint8Array): Result<Uint8Array> {
 }
 
 /**
- * HMAC (type 2) or digest (types 3 and 5) over a file's metadata. EOPNOTSUPP where the file system has no attributes or
- * belongs to another user namespace, ENODATA without any covered attribute, EPERM for a portable one without
- * security.ima, ENOKEY without the HMAC key.
+ * HMAC (type 2) or digest (types 3 and 5) over a file's metadata. EOPNOTSUPP where the file system has no
+ * attributes or belongs to another user namespace, ENODATA without any covered attribute, EPERM for a
+ * portable one without security.ima, ENOKEY without the HMAC key.
  * @kernel security/integrity/evm/evm_crypto.c evm_calc_hmac_or_hash()
  */
 export function calcHmacOrHash(request: DigestRequest): Result<Uint8Array> {

@@ -1,5 +1,6 @@
-// EVM: verifies security.evm over a file's metadata and refuses changes that would make a bad label good. The decisions
-// are here; what is hashed is in digest.ts, the securityfs nodes in securityfs.ts. Left out: keys set by drivers.
+// EVM: verifies security.evm over a file's metadata and refuses changes that would make a bad label good. The
+// decisions are here; what is hashed is in digest.ts, the securityfs nodes in securityfs.ts. Left out: keys
+// set by drivers.
 
 import { equalBytes, fromLatin1, utf8 } from '../base/bytes.ts';
 import { type Err, ok, type Result } from '../base/errno.ts';
@@ -60,7 +61,10 @@ export class Evm implements EvmApi {
     this.env = env;
   }
 
-  /** `evm=` of the command line: anything that begins with `fix`. @kernel security/integrity/evm/evm_main.c evm_set_fixmode() */
+  /**
+   * `evm=` of the command line: anything that begins with `fix`.
+   * @kernel security/integrity/evm/evm_main.c evm_set_fixmode()
+   */
   setup(value: string): void {
     if (value.startsWith('fix')) this.state = { ...this.state, fixMode: true };
   }
@@ -192,7 +196,10 @@ export class Evm implements EvmApi {
     return status.INTEGRITY_PASS;
   }
 
-  /** Writes security.evm anew as an HMAC. @kernel security/integrity/evm/evm_crypto.c evm_update_evmxattr() */
+  /**
+   * Writes security.evm anew as an HMAC.
+   * @kernel security/integrity/evm/evm_crypto.c evm_update_evmxattr()
+   */
   #update(inode: InodeKey, name: string | null, value: Uint8Array | null): void {
     const { vfs, trace } = this.env;
     if (this.iint(inode).flags & st.EVM_IMMUTABLE_DIGSIG) return;
@@ -393,8 +400,9 @@ export class Evm implements EvmApi {
   }
 
   /**
-   * After an attribute changed: the verdict is void and the HMAC is renewed. The removal hook does not ask for the file
-   * system. @kernel security/integrity/evm/evm_main.c evm_inode_post_setxattr(), evm_inode_post_removexattr()
+   * After an attribute changed: the verdict is void and the HMAC is renewed. The removal hook does not ask
+   * for the file system.
+   * @kernel security/integrity/evm/evm_main.c evm_inode_post_setxattr(), evm_inode_post_removexattr()
    */
   #changed(inode: InodeKey, name: string, value: Uint8Array | null, askFs: boolean): void {
     if (!this.revalidateStatus(name)) return;
@@ -465,7 +473,10 @@ export class Evm implements EvmApi {
     return ok([{ name: xattr.XATTR_NAME_EVM, value }]);
   }
 
-  /** The last writer of a file made by mknod closes it. @kernel security/integrity/evm/evm_main.c evm_file_release() */
+  /**
+   * The last writer of a file made by mknod closes it.
+   * @kernel security/integrity/evm/evm_main.c evm_file_release()
+   */
   fileRelease(_task: VfsTask, id: FileId): void {
     const file = this.env.vfs.file(id);
     const inode = this.env.vfs.inode(file.inode);

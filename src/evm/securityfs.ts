@@ -1,5 +1,5 @@
-// EVM's nodes in securityfs: `evm` (which keys are in use) and `evm_xattrs` (which attributes count), with the values that
-// they take, their errnos and locks.
+// EVM's nodes in securityfs: `evm` (which keys are in use) and `evm_xattrs` (which attributes count), with
+// the values that they take, their errnos and locks.
 
 import { fromLatin1, latin1 } from '../base/bytes.ts';
 import { type Errno, fail, negative, ok, type Result } from '../base/errno.ts';

@@ -1,6 +1,7 @@
-// Values of security.evm made outside the kernel: portable signatures (type 5), plain ones (type 3) and HMACs (type 2), with
-// the bytes of `evmctl sign` and `evmctl hmac`. The metadata is what the caller says, so a label can be made for a file that
-// is elsewhere. Which of the attributes a kernel counts is not known here: all given ones of its list are covered.
+// Values of security.evm made outside the kernel: portable signatures (type 5), plain ones (type 3) and HMACs
+// (type 2), with the bytes of `evmctl sign` and `evmctl hmac`. The metadata is what the caller says, so a
+// label can be made for a file that is elsewhere. Which of the attributes a kernel counts is not known here:
+// all given ones of its list are covered.
 
 import { concat } from '../base/bytes.ts';
 import { crypto, type HashName } from '../crypto/provider.ts';
@@ -27,8 +28,8 @@ export interface EvmMetadata extends EvmInode {
 }
 
 /**
- * The bytes that an HMAC or a signature covers: attributes in the kernel's order, then those added through evm_xattrs in
- * the given order, then the inode.
+ * The bytes that an HMAC or a signature covers: attributes in the kernel's order, then those added through
+ * evm_xattrs in the given order, then the inode.
  * @kernel security/integrity/evm/evm_crypto.c evm_calc_hmac_or_hash()
  */
 export function evmMessage(metadata: EvmMetadata, type: number): Made<Uint8Array> {
@@ -57,8 +58,8 @@ export function evmSign(
 }
 
 /**
- * security.evm with an HMAC, which user space cannot write on a machine whose EVM is on. The kernel knows SHA-1 alone; the
- * key is padded with zeros to 128 bytes before HMAC sees it.
+ * security.evm with an HMAC, which user space cannot write on a machine whose EVM is on. The kernel knows
+ * SHA-1 alone; the key is padded with zeros to 128 bytes before HMAC sees it.
  * @kernel security/integrity/evm/evm_crypto.c evm_set_key()
  */
 export function evmHmac(key: Uint8Array, alg: HashName, metadata: EvmMetadata): Made<Uint8Array> {

@@ -44,7 +44,10 @@ export interface EvmState {
   readonly iints: ImmutableMap<InodeKey, EvmIint>;
 }
 
-/** Whether an xattr's LSM is built in. @kernel security/integrity/evm/evm_main.c evm_config_default_xattrnames[] */
+/**
+ * Whether an xattr's LSM is built in.
+ * @kernel security/integrity/evm/evm_main.c evm_config_default_xattrnames[]
+ */
 function builtIn(profile: KernelProfile, name: string): boolean {
   switch (name) {
     case 'security.selinux':

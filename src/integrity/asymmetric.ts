@@ -1,5 +1,5 @@
-// Keys of type `asymmetric`: what a certificate in a payload means, how a key is found by its identifiers, and which keys
-// a restricted keyring takes. Parsed certificates are kept by the payload's identity.
+// Keys of type `asymmetric`: what a certificate in a payload means, how a key is found by its identifiers,
+// and which keys a restricted keyring takes. Parsed certificates are kept by the payload's identity.
 
 import { equalBytes } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
@@ -62,7 +62,8 @@ export interface KeyIds {
 }
 
 /**
- * A key by its identifiers; ENOKEY when there is none, EKEYREJECTED when the first identifier fits and the second does not.
+ * A key by its identifiers; ENOKEY when there is none, EKEYREJECTED when the first identifier fits and the
+ * second does not.
  * @kernel crypto/asymmetric_keys/asymmetric_type.c find_asymmetric_key()
  */
 export function findAsymmetricKey(

@@ -43,7 +43,10 @@ export interface KeyringsEnv {
   readonly random: Random;
   readonly trace: Trace;
   readonly listeners: KeyringListeners;
-  /** Installs a session keyring in the task's credentials; without it every task keeps its user's session keyring. */
+  /**
+   * Installs a session keyring in the task's credentials; without it every task keeps its user's session
+   * keyring.
+   */
   readonly joinSession?: (task: KeyTask, serial: number) => void;
   /** verify_pkcs7_signature() of a detached message against .builtin_trusted_keys (for .blacklist). */
   readonly verifyBuiltin: (keys: Keyrings, data: Uint8Array, der: Uint8Array) => Err;
@@ -146,7 +149,10 @@ export class Keyrings {
     if (depth < 6) for (const serial of nested) yield* this.members(serial, depth + 1);
   }
 
-  /** `_uid.N` and `_uid_ses.N`, made when first needed. @kernel security/keys/process_keys.c look_up_user_keyrings() */
+  /**
+   * `_uid.N` and `_uid_ses.N`, made when first needed.
+   * @kernel security/keys/process_keys.c look_up_user_keyrings()
+   */
   #userRings(uid: number): readonly [user: number, session: number] {
     const there = this.state.userKeyrings.get(uid);
     if (there !== undefined) return there;
@@ -208,7 +214,10 @@ export class Keyrings {
     return (bits & need) === need;
   }
 
-  /** A keyring or key by serial, special id or name. @kernel security/keys/process_keys.c lookup_user_key() */
+  /**
+   * A keyring or key by serial, special id or name.
+   * @kernel security/keys/process_keys.c lookup_user_key()
+   */
   lookup(task: KeyTask, id: number | string, need: number): Result<Key> {
     let serial: number | undefined;
     if (typeof id === 'string') serial = this.state.named.get(id);

@@ -1,5 +1,6 @@
-// Records of the key retention service: keys, keyrings, permissions. Everything is a plain value in KeyringsState; what a
-// certificate means is parsed from its payload when it is asked for (and cached by the payload's identity), not stored.
+// Records of the key retention service: keys, keyrings, permissions. Everything is a plain value in
+// KeyringsState; what a certificate means is parsed from its payload when it is asked for (and cached by the
+// payload's identity), not stored.
 
 import type { Map as ImmutableMap } from 'immutable';
 import type { VfsTask } from '../vfs/types.ts';

@@ -1,6 +1,7 @@
-// The other side of verification: values of security.ima (digests, signatures of versions 1, 2 and 3, fs-verity
-// signatures), appended module signatures and PKCS#7 messages, with the bytes that evmctl, scripts/sign-file and openssl
-// write. Everything is deterministic: ECDSA takes its nonce from key and digest (RFC 6979). What EVM signs is in evm/sign.ts.
+// The other side of verification: values of security.ima (digests, signatures of versions 1, 2 and 3,
+// fs-verity signatures), appended module signatures and PKCS#7 messages, with the bytes that evmctl,
+// scripts/sign-file and openssl write. Everything is deterministic: ECDSA takes its nonce from key and digest
+// (RFC 6979). What EVM signs is in evm/sign.ts.
 
 import { assert } from '../base/assert.ts';
 import { concat, equalBytes, fromHex, fromLatin1, latin1, toHex, utf8 } from '../base/bytes.ts';
@@ -47,7 +48,9 @@ export interface Signer {
 
 const lastWord = (bytes: Uint8Array): number => Number.parseInt(toHex(bytes.subarray(-4)), 16);
 
-/** The key identifier that is computed where no certificate says another: the end of SHA-1 over the key bits. */
+/**
+ * The key identifier that is computed where no certificate says another: the end of SHA-1 over the key bits.
+ */
 export function keyidOfKey(key: AnyKey): number {
   return lastWord(subjectKeyId(key));
 }
@@ -66,8 +69,8 @@ export function certificateBytes(file: Uint8Array): Uint8Array | null {
 }
 
 /**
- * A signer from the files that tools exchange. The key identifier is that of the certificate, else that of a certificate
- * inside the key file, else it is computed.
+ * A signer from the files that tools exchange. The key identifier is that of the certificate, else that of a
+ * certificate inside the key file, else it is computed.
  */
 export function signerOf(keyFile: Uint8Array, certificateFile: Uint8Array | null): Made<Signer> {
   const found = importKey(keyFile);
@@ -95,7 +98,10 @@ function canSign(key: AnyPrivateKey, alg: HashName): string | null {
   return rsaSize(key) < needed ? `the RSA key is too short for ${alg}` : null;
 }
 
-/** security.ima of a content by its digest, as `evmctl ima_hash` labels it. @kernel ima_appraise.c ima_fix_xattr() */
+/**
+ * security.ima of a content by its digest, as `evmctl ima_hash` labels it.
+ * @kernel ima_appraise.c ima_fix_xattr()
+ */
 export function imaHash(alg: HashName, data: Uint8Array): Uint8Array {
   return imaHashXattr(hashAlgo(alg), kernelHash(alg, data));
 }
@@ -117,7 +123,8 @@ export function fileIdHash(type: number, alg: HashName, digest: Uint8Array): Uin
 }
 
 /**
- * An attribute's value: struct signature_v2_hdr and the signature over a digest, of version 3 over its file id.
+ * An attribute's value: struct signature_v2_hdr and the signature over a digest, of version 3 over its file
+ * id.
  * @kernel security/integrity/integrity.h struct signature_v2_hdr
  */
 export function signedXattr(signer: Signer, request: SignatureRequest): Made<Uint8Array> {
@@ -129,7 +136,10 @@ export function signedXattr(signer: Signer, request: SignatureRequest): Made<Uin
   return made(header.u16(signature.length).bytes(signature).finish());
 }
 
-/** security.ima with a signature over a content: version 2 as `evmctl ima_sign`, version 3 the one later kernels take. */
+/**
+ * security.ima with a signature over a content: version 2 as `evmctl ima_sign`, version 3 the one later
+ * kernels take.
+ */
 export function imaSign(
   signer: Signer,
   alg: HashName,
@@ -154,7 +164,10 @@ function mpi(value: bigint): Uint8Array {
   return concat(Uint8Array.of(bits >> 8, bits & 255), bigintToBytes(value, (bits + 7) >> 3));
 }
 
-/** The payload of a `user` key for version 1: struct pubkey_hdr, modulus and exponent. @kernel lib/digsig.c */
+/**
+ * The payload of a `user` key for version 1: struct pubkey_hdr, modulus and exponent.
+ * @kernel lib/digsig.c
+ */
 export function publicKeyV1(key: RsaPublicKey): Uint8Array {
   const header = new Writer('le').u8(1).u32(0).u8(PUBKEY_ALGO_RSA).u8(2).finish();
   return concat(header, mpi(key.n), mpi(key.e));
@@ -176,8 +189,8 @@ function rsaRaw(key: RsaPrivate, text: Uint8Array): Uint8Array {
 }
 
 /**
- * security.ima with a version 1 signature (RSA over SHA-1 of the content's digest and the header), as `evmctl ima_sign
- * --rsa`. No kernel keyring of today finds its key. The time stamp is in seconds.
+ * security.ima with a version 1 signature (RSA over SHA-1 of the content's digest and the header), as `evmctl
+ * ima_sign --rsa`. No kernel keyring of today finds its key. The time stamp is in seconds.
  * @kernel lib/digsig.c digsig_verify()
  */
 export function imaSignV1(
@@ -208,8 +221,8 @@ export interface MessageOptions {
 }
 
 /**
- * A PKCS#7 message without signed attributes: with its content as IPE policies have it (`openssl cms -sign -binary
- * -nodetach -noattr -nosmimecap`), detached for root hashes, fs-verity digests and modules.
+ * A PKCS#7 message without signed attributes: with its content as IPE policies have it (`openssl cms -sign
+ * -binary -nodetach -noattr -nosmimecap`), detached for root hashes, fs-verity digests and modules.
  * @kernel crypto/asymmetric_keys/pkcs7_parser.c pkcs7_parse_message()
  */
 export function signMessage(signer: Signer, content: Uint8Array, options: MessageOptions): Made<Uint8Array> {
@@ -249,7 +262,8 @@ const MODULE_SIG_STRING = latin1('~Module signature appended~\n');
 const PKEY_ID_PKCS7 = 2;
 
 /**
- * A file with its signature appended, as scripts/sign-file makes it: content, PKCS#7, struct module_signature, marker.
+ * A file with its signature appended, as scripts/sign-file makes it: content, PKCS#7, struct
+ * module_signature, marker.
  * @kernel include/linux/module_signature.h struct module_signature
  */
 export function appendModsig(signer: Signer, data: Uint8Array, alg: HashName = 'sha256'): Made<Uint8Array> {

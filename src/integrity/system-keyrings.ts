@@ -1,5 +1,5 @@
-// The keyrings that the kernel makes at boot and what it puts on them: certificates compiled in, certificates that firmware
-// gave, the module signing certificate on .ima, certificates read from files for .ima and .evm.
+// The keyrings that the kernel makes at boot and what it puts on them: certificates compiled in, certificates
+// that firmware gave, the module signing certificate on .ima, certificates read from files for .ima and .evm.
 
 import type { Err } from '../base/errno.ts';
 import { enabled, type KernelProfile } from '../base/profile.ts';
@@ -58,9 +58,10 @@ function load(keys: Keyrings, ring: string, der: Uint8Array, builtin: boolean): 
 }
 
 /**
- * Puts the certificates of the build and of the firmware on their keyrings; one that does not parse is left out with a
- * log line in the kernel, and silently here.
- * @kernel certs/system_keyring.c load_system_certificate_list(), security/integrity/platform_certs/load_uefi.c
+ * Puts the certificates of the build and of the firmware on their keyrings; one that does not parse is left
+ * out with a log line in the kernel, and silently here.
+ * @kernel certs/system_keyring.c load_system_certificate_list(),
+ * security/integrity/platform_certs/load_uefi.c
  */
 export function loadSystemCertificates(keys: Keyrings, trusted: TrustedKeys): void {
   for (const der of trusted.builtin) load(keys, '.builtin_trusted_keys', der, true);

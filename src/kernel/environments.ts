@@ -30,7 +30,10 @@ import type { Rooms } from './rooms.ts';
 import { securityfsNodes } from './securityfs.ts';
 import { fromKid, makeKid } from './user-namespace.ts';
 
-/** The task as keyctl sees it: with the session keyring that the kernel keeps for it. */
+/**
+ * The task as keyctl sees it: with the session keyring that the kernel keeps for it.
+ * @kernel include/linux/cred.h struct cred session_keyring
+ */
 function keyTask(r: Rooms, task: VfsTask): KeyTask {
   return { ...task, sessionKeyring: r.kernel.task(task.pid)?.sessionKeyring ?? 0 };
 }

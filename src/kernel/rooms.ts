@@ -86,8 +86,8 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
 };
 
 /**
- * Cursors over a state, each made when it is first asked for: a fork costs a few small objects, and a room that
- * nothing touches costs nothing.
+ * Cursors over a state, each made when it is first asked for: a fork costs a few small objects, and a room
+ * that nothing touches costs nothing.
  */
 export abstract class LazyRooms implements Cursors {
   /** The parts of rooms that have no cursor yet are taken from here. */
