@@ -15,7 +15,8 @@ interface Tag {
 /** Tags of one file with the name that the docstring stands before. */
 function tagsOf(file: string): Tag[] {
   const out: Tag[] = [];
-  const pattern = /\/\*\*([\s\S]*?)\*\/\s*(?:export )?(?:async )?(?:function\*? |class |const |interface |type |readonly |static |\*)?#?(\w+)/g;
+  const pattern =
+    /\/\*\*([\s\S]*?)\*\/\s*(?:export )?(?:async )?(?:function\*? |class |const |interface |type |readonly |static |\*)?#?(\w+)/g;
   for (const m of textOf(file).matchAll(pattern)) {
     const body = (m[1] ?? '').replace(/\n\s*\* ?/g, ' ');
     for (const t of body.matchAll(/@(kernel|tcg|deviation) ([^@]+)/g)) {
@@ -28,7 +29,9 @@ function tagsOf(file: string): Tag[] {
 const tags = filesBelow('src', '.ts').flatMap(tagsOf);
 
 function section(title: string, kind: Tag['kind'], head: readonly [string, string]): string {
-  const rows = tags.filter((t) => t.kind === kind).sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
+  const rows = tags
+    .filter((t) => t.kind === kind)
+    .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
   const lines = rows.map((t) => `| ${t.text.replaceAll('|', '\\|')} | \`${t.name}\` in ${t.file} |`);
   return `## ${title}\n\n| ${head[0]} | ${head[1]} |\n| --- | --- |\n${lines.join('\n')}\n`;
 }

@@ -37,8 +37,10 @@ interface Import {
 
 function importsOf(path: string): Import[] {
   const out: Import[] = [];
-  const pattern = /^\s*(?:import|export)\b[^'";]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\('([^']+)'\)/gm;
-  for (const m of textOf(path).matchAll(pattern)) out.push({ from: path, target: m[1] ?? m[2] ?? m[3] ?? '' });
+  const pattern =
+    /^\s*(?:import|export)\b[^'";]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\('([^']+)'\)/gm;
+  for (const m of textOf(path).matchAll(pattern))
+    out.push({ from: path, target: m[1] ?? m[2] ?? m[3] ?? '' });
   return out;
 }
 
@@ -84,7 +86,8 @@ describe('architecture', () => {
         return;
       }
       state.set(path, 'open');
-      for (const next of graph.get(path) ?? []) if (!typeOnly.has(`${path}>${next}`)) visit(next, [...trail, path]);
+      for (const next of graph.get(path) ?? [])
+        if (!typeOnly.has(`${path}>${next}`)) visit(next, [...trail, path]);
       state.set(path, 'done');
     };
     for (const path of sources) visit(path, []);
@@ -92,7 +95,9 @@ describe('architecture', () => {
   });
 
   it('keeps node: modules out of the core', () => {
-    const wrong = imports.filter((i) => i.target.startsWith('node:') && !NODE_ALLOWED.some((p) => p.test(i.from)));
+    const wrong = imports.filter(
+      (i) => i.target.startsWith('node:') && !NODE_ALLOWED.some((p) => p.test(i.from)),
+    );
     expect(wrong.map((i) => `${i.from} imports ${i.target}`)).toEqual([]);
   });
 
@@ -103,12 +108,16 @@ describe('architecture', () => {
   });
 
   it('imports web and cli from nowhere else', () => {
-    const wrong = imports.filter((i) => i.target.startsWith('.') && roomOf(resolved(i)) === 'cli' && roomOf(i.from) !== 'cli');
+    const wrong = imports.filter(
+      (i) => i.target.startsWith('.') && roomOf(resolved(i)) === 'cli' && roomOf(i.from) !== 'cli',
+    );
     expect(wrong.map((i) => i.from)).toEqual([]);
   });
 
   it('offers every room that package.json exports', () => {
-    const exported = Object.values(JSON.parse(textOf('package.json')).exports as Record<string, { default?: string }>)
+    const exported = Object.values(
+      JSON.parse(textOf('package.json')).exports as Record<string, { default?: string }>,
+    )
       .map((e) => e.default)
       .filter((d): d is string => d !== undefined)
       .map((d) => d.replace('./dist/', 'src/').replace(/\.js$/, '.ts'));

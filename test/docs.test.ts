@@ -19,7 +19,8 @@ interface Command {
 
 const MAIN = join(ROOT, 'dist/cli/main.js');
 /** Set-up and long jobs that CI itself runs as its own steps. */
-const RUN_BY_CI = /^(npm (ci|start|test|install|run (build|bench|record|differential|mutation))\b|npx |git |apt-get )/;
+const RUN_BY_CI =
+  /^(npm (ci|start|test|install|run (build|bench|record|differential|mutation))\b|npx |git |apt-get )/;
 
 function commandsOf(file: string): Command[] {
   const out: Command[] = [];
@@ -53,14 +54,17 @@ function matches(shown: readonly string[], real: readonly string[]): boolean {
 const trimmed = (lines: readonly string[]): string[] => lines.join('\n').trimEnd().split('\n');
 
 describe('documentation', () => {
-  const commands = ['README.md', ...filesBelow('docs', '.md')].flatMap(commandsOf).filter((c) => !RUN_BY_CI.test(c.text));
+  const commands = ['README.md', ...filesBelow('docs', '.md')]
+    .flatMap(commandsOf)
+    .filter((c) => !RUN_BY_CI.test(c.text));
   const bin = mkdtempSync(join(tmpdir(), 'kisim-bin-'));
   const work = mkdtempSync(join(tmpdir(), 'kisim-docs-'));
 
   beforeAll(() => {
     if (!existsSync(MAIN)) throw new Error('dist/ is missing: run `npm run build` first (npm test does)');
     symlinkSync(MAIN, join(bin, 'kisim'));
-    for (const name of readdirSync(ROOT)) if (!name.startsWith('.')) symlinkSync(join(ROOT, name), join(work, name));
+    for (const name of readdirSync(ROOT))
+      if (!name.startsWith('.')) symlinkSync(join(ROOT, name), join(work, name));
   });
   afterAll(() => {
     rmSync(bin, { recursive: true });

@@ -38,7 +38,8 @@ export const REQUIRE_INTEROP = process.env['KISIM_REQUIRE_INTEROP'] === '1';
 export function toolsMissing(suite: string, ...tools: string[]): boolean {
   const missing = tools.filter((t) => !hasTool(t));
   if (missing.length === 0) return false;
-  if (REQUIRE_INTEROP) throw new Error(`${suite}: KISIM_REQUIRE_INTEROP=1 but not installed: ${missing.join(', ')}`);
+  if (REQUIRE_INTEROP)
+    throw new Error(`${suite}: KISIM_REQUIRE_INTEROP=1 but not installed: ${missing.join(', ')}`);
   console.warn(`skipped: ${suite}: not installed: ${missing.join(', ')}`);
   return true;
 }
