@@ -1,5 +1,5 @@
-// The metadata that `kisim sign --evm` covers: from the options, else from the file itself. Attributes are given with --set,
-// or read with getfattr(1) where --xattr asks for the file's own.
+// The metadata that `kisim sign --evm` covers: from the options, else from the file itself. Attributes are
+// given with --set, or read with getfattr(1) where --xattr asks for the file's own.
 
 import { spawnSync } from 'node:child_process';
 import { lstatSync } from 'node:fs';
@@ -28,7 +28,7 @@ export function usage(message: string, help: string | null = null): CommandError
 }
 
 /** A number as people write it: decimal, 0x hexadecimal, or octal with a leading zero. */
-function numberOption(name: string, text: string, limit: number): number {
+export function numberOption(name: string, text: string, limit: number): number {
   const octal = /^0[0-7]+$/.test(text);
   const value = /^(?:0x[0-9a-fA-F]+|\d+)$/.test(text)
     ? Number(octal ? `0o${text.slice(1)}` : text)
@@ -93,6 +93,7 @@ function uuidOf(text: string): Uint8Array | null {
 
 /** What the label is made for; `bound` labels name the inode and the file system, portable ones do not. */
 export function metadataOf(file: string, options: MetadataOptions, bound: boolean): EvmMetadata {
+  if (file === '-') throw usage('metadata belongs to a file: name the file');
   const stat = lstatSync(file);
   const word = options.m32 === true ? 0xffffffff : Number.MAX_SAFE_INTEGER;
   const field = (name: 'ino' | 'mode' | 'uid' | 'gid', own: number): number =>

@@ -1,5 +1,6 @@
-// `kisim sign`: labels, signatures and signed messages for files, as evmctl, scripts/sign-file and openssl make them. Makes
-// no keys and asks for no passwords; what the host's file system holds is only touched with --xattr.
+// `kisim sign`: labels, signatures and signed messages for files, as evmctl, scripts/sign-file and openssl
+// make them. Makes no keys and asks for no passwords; what the host's file system holds is only touched with
+// --xattr.
 
 import { writeFileSync } from 'node:fs';
 import '../crypto/auto.ts';
@@ -30,6 +31,7 @@ import {
   hostAttributes,
   type MetadataOptions,
   metadataOf,
+  numberOption,
   setHostAttribute,
   usage,
 } from './sign-metadata.ts';
@@ -100,7 +102,7 @@ function imaValue(file: string, data: Uint8Array, alg: HashName, options: SignOp
   const version = versionOf(options);
   const signer = signerFrom(options);
   if (version !== 1) return value(file, imaSign(signer, alg, data, version));
-  return value(file, imaSignV1(signer, alg, data, Number(options.timestamp)));
+  return value(file, imaSignV1(signer, alg, data, numberOption('timestamp', options.timestamp, 0xffffffff)));
 }
 
 function verityParams(options: SignOptions, alg: HashName) {
