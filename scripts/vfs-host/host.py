@@ -106,7 +106,7 @@ def mounted(base, ops):
     if pid == 0:
         os.chroot(base + '/l'); os.chdir('/'); os.umask(0); run(ops[:job['lower']]); os._exit(0)
     os.waitpid(pid, 0)
-    data = 'lowerdir=%s/l,upperdir=%s/u,workdir=%s/w,redirect_dir=off,index=off,metacopy=%s' % (base, base, base, job['metacopy'])
+    data = 'lowerdir=%s/l,upperdir=%s/u,workdir=%s/w,index=off,%s' % (base, base, base, 'metacopy=on' if job['metacopy'] == 'on' else 'redirect_dir=off,metacopy=off')
     check(libc.mount(b'ov', (base + '/m').encode(), b'overlay', 0, data.encode()))
 
 job = json.load(sys.stdin)

@@ -24,7 +24,7 @@ import {
   S_IFREG,
 } from '../../src/vfs/constants.ts';
 import type { SecurityHooks } from '../../src/vfs/hooks.ts';
-import type { FileId, FsSysctl, FsType, PathRef, VfsTask } from '../../src/vfs/types.ts';
+import type { FileId, FsSysctl, FsType, PathRef, VfsState, VfsTask } from '../../src/vfs/types.ts';
 import { newVfs, Vfs } from '../../src/vfs/vfs.ts';
 
 export interface Op {
@@ -80,28 +80,60 @@ const FLAG: { readonly [name: string]: number } = {
   nonblock: O_NONBLOCK,
 };
 
+const yes = (): 0 => 0;
+const quiet = (): void => {};
+
 /** Hooks that allow everything. */
-export function silentHooks(): SecurityHooks {
-  const yes = (): 0 => 0;
-  return new Proxy({} as SecurityHooks, {
-    get: (_, name) => {
-      if (name === 'inodeInitSecurity') return () => ok([]);
-      return name === 'inodeCopyUpXattr' ? () => 'copy' : yes;
-    },
-  });
-}
+const SILENT: SecurityHooks = {
+  fileOpen: yes,
+  filePostOpen: yes,
+  fileRelease: quiet,
+  mmapFile: yes,
+  fileMprotect: yes,
+  fileTruncate: yes,
+  pathTruncate: yes,
+  inodeSetxattr: yes,
+  inodePostSetxattr: quiet,
+  inodeRemovexattr: yes,
+  inodePostRemovexattr: quiet,
+  inodeSetAcl: yes,
+  inodePostSetAcl: quiet,
+  inodeRemoveAcl: yes,
+  inodePostRemoveAcl: quiet,
+  inodeSetattr: yes,
+  inodePostSetattr: quiet,
+  inodeInitSecurity: () => ok([]),
+  pathPostMknod: quiet,
+  inodePostCreateTmpfile: quiet,
+  inodeFree: quiet,
+  inodeCopyUpXattr: () => 'copy',
+  bprmCheck: yes,
+  bprmCredsForExec: yes,
+  kernelReadFile: yes,
+  kernelPostReadFile: yes,
+  kernelLoadData: yes,
+  kernelPostLoadData: yes,
+  initramfsPopulated: quiet,
+  bdevSetIntegrity: quiet,
+  inodeSetIntegrity: quiet,
+};
 
 export class Simulated {
   readonly vfs: Vfs;
   root: PathRef;
   readonly slots = new Map<string, FileId>();
 
+  /** Who acts when the operations do not say it: root without groups, or this user with this file mask. */
+  identity: { readonly uid: number; readonly gid: number; readonly umask: number } | null = null;
+  /** Directory that all paths of operations are below. */
+  base = '';
+
   constructor(type: FsType, sysctl?: FsSysctl) {
     this.vfs = new Vfs(newVfs(), {
       trace: new Trace(newTrace()),
       clock: new Clock({ uptimeUs: 0, bootSec: 1767225600 }),
       random: new Random(seedRandom('host')),
-      hooks: silentHooks(),
+      hooks: SILENT,
       pseudo: { find: () => undefined },
     });
     if (sysctl !== undefined) this.vfs.state = { ...this.vfs.state, sysctl };
@@ -134,7 +166,40 @@ export class Simulated {
     return at.value;
   }
 
+  /** A second one that goes on from a state with the same open files. */
+  fork(state: VfsState): Simulated {
+    const other = Object.create(Simulated.prototype) as Simulated;
+    const { clock, random, hooks, pseudo } = this.vfs.env;
+    const env = {
+      trace: new Trace(newTrace()),
+      clock: new Clock(clock.state),
+      random: new Random(random.state),
+      hooks,
+      pseudo,
+    };
+    return Object.assign(other, {
+      vfs: new Vfs(state, env),
+      root: this.root,
+      slots: new Map(this.slots),
+      identity: null,
+      base: '',
+    });
+  }
+
+  /** Paths with modes and contents, as a plain listing of the host gives them. */
+  treeBelow(dir: string): unknown[] {
+    const tree: Entry[] = [];
+    this.dump(dir, tree);
+    return tree.map(([path, mode, , , , content]) => [path.slice(dir.length), mode, content]);
+  }
+
   task(op: Op): VfsTask {
+    if (this.identity !== null && op.op !== '') {
+      const { uid, gid, umask } = this.identity;
+      const caps = uid === 0 ? CAP_FULL_SET : 0n;
+      const ids = { uid, euid: uid, suid: uid, fsuid: uid, gid, egid: gid, sgid: gid, fsgid: gid };
+      return { ...this.task({ op: '' }), cred: { ...ids, groups: [], caps, userNs: 0 }, umask };
+    }
     const uid = op.uid ?? 0;
     const caps = uid === 0 ? CAP_FULL_SET : 0n;
     return {
@@ -194,7 +259,8 @@ export class Simulated {
     }
   }
 
-  private one(op: Op): Outcome {
+  /** One operation; what it answers. */
+  one(op: Op): Outcome {
     const task = this.task(op);
     const err = (e: Err): Outcome => (e === 0 ? ['OK', null] : [e, null]);
     const res = <T>(r: Result<T>, map: (v: T) => unknown): Outcome =>
@@ -203,7 +269,7 @@ export class Simulated {
     const needsSlot = op.slot !== undefined && op.op !== 'open';
     if (needsSlot && slot === undefined) return ['EBADF', null];
     const file = slot ?? -1;
-    const path = op.path ?? '';
+    const path = this.base + (op.path ?? '');
     const { vfs } = this;
     const data = latin1(op.data ?? '');
     switch (op.op) {
@@ -258,9 +324,9 @@ export class Simulated {
       case 'unlink':
         return err(vfs.unlink(task, path));
       case 'rename':
-        return err(vfs.rename(task, path, op.to ?? '', op.rflags ?? 0));
+        return err(vfs.rename(task, path, this.base + (op.to ?? ''), op.rflags ?? 0));
       case 'link':
-        return err(vfs.link(task, path, op.to ?? ''));
+        return err(vfs.link(task, path, this.base + (op.to ?? '')));
       case 'symlink':
         return err(vfs.symlink(task, op.target ?? '', path));
       case 'mknod':

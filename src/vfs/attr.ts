@@ -33,6 +33,7 @@ import {
   shouldDropSgid,
   shouldDropSuidgid,
 } from './perm.ts';
+import type { Writable } from './records.ts';
 import type { Cred, Inode, InodeKey, PathRef, VfsTask } from './types.ts';
 import { findXattr, sameXattr, withoutXattr, withXattr } from './xattr-store.ts';
 
@@ -97,16 +98,14 @@ export function notifyChange(core: Core, task: VfsTask, path: PathRef, asked: Ch
 }
 
 function iattrOf(change: Change, killed: boolean): Iattr {
-  return {
-    ...(change.mode === undefined ? {} : { mode: change.mode }),
-    ...(change.uid === undefined ? {} : { uid: change.uid }),
-    ...(change.gid === undefined ? {} : { gid: change.gid }),
-    ...(change.size === undefined ? {} : { size: change.size }),
-    ...(change.atime !== undefined || change.mtime !== undefined || change.touch === true
-      ? { times: true }
-      : {}),
-    ...(killed ? { killPriv: true } : {}),
-  };
+  const attr: Writable<Iattr> = {};
+  if (change.mode !== undefined) attr.mode = change.mode;
+  if (change.uid !== undefined) attr.uid = change.uid;
+  if (change.gid !== undefined) attr.gid = change.gid;
+  if (change.size !== undefined) attr.size = change.size;
+  if (change.atime !== undefined || change.mtime !== undefined || change.touch === true) attr.times = true;
+  if (killed) attr.killPriv = true;
+  return attr;
 }
 
 /** @kernel fs/attr.c setattr_prepare() */
@@ -207,10 +206,7 @@ function overlaySetattr(core: Core, task: VfsTask, path: PathRef, change: Change
     kill === undefined || kill === 0
       ? { ...rest, ...(mode === undefined ? {} : { mode }) }
       : { ...rest, kill };
-  const real = realPath(core, core.inode(key));
-  // Somebody removed the upper file behind the overlay's back.
-  if (core.state.dentries.get(real.dentry)?.hashed !== true) return core.refuse('ENOENT', 'vfs.no_entry');
-  const failed = notifyChange(core, mounter(core, sb, task), real, passed);
+  const failed = notifyChange(core, mounter(core, sb, task), realPath(core, core.inode(key)), passed);
   if (failed !== 0) return failed;
   copyAttr(core, key);
   return 0;

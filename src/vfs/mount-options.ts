@@ -1,5 +1,6 @@
-// Mount data: the comma-separated options that a file system type takes. Options without an effect in the simulation are
-// accepted where the kernel accepts them; an unknown one is EINVAL, except on ramfs, which ignores them.
+// Mount data: the comma-separated options that a file system type takes. Options without an effect in the
+// simulation are accepted where the kernel accepts them; an unknown one is EINVAL, except on ramfs, which
+// ignores them.
 
 import { ok, type Result } from '../base/errno.ts';
 import type { Core } from './core.ts';
@@ -185,6 +186,10 @@ export function parseParameters(core: Core, type: FsType, data: string, umask: n
     return core.refused('EINVAL', 'vfs.bad_argument');
   }
   if (type === 'vfat') draft.vfat = vfat;
-  if (type === 'overlay') draft.overlay = overlay;
+  if (type === 'overlay') {
+    if (overlay.metacopy && /(^|,)redirect_dir=(?!on)/.test(data))
+      return core.refused('EINVAL', 'vfs.bad_argument');
+    draft.overlay = overlay;
+  }
   return ok(draft);
 }

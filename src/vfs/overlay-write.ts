@@ -203,6 +203,7 @@ function copyUp(core: Core, task: VfsTask, id: DentryId, how: CopyUp): Err {
     return whole ? 0 : copyUpData(core, mounter(core, inode.sb, task), id, how);
   }
   if (layersOf(core, inode.sb).work === null) return core.refuse('EROFS', 'vfs.read_only');
+  if (!dentry.hashed) return core.refuse('EEXIST', 'vfs.exists');
   if (dentry.parent !== id) {
     const err = copyUp(core, task, dentry.parent, 'meta');
     if (err !== 0) return err;

@@ -32,7 +32,7 @@ import { pathLookup } from './namei.ts';
 import * as opening from './open.ts';
 import { metaInode } from './overlay.ts';
 import { OVERLAY } from './overlay-write.ts';
-import { capable, inodePermission, isDir, isLink, mntWantWrite, ownerOrCapable } from './perm.ts';
+import { capable, inodePermission, isDir, isLink, isReg, mntWantWrite, ownerOrCapable } from './perm.ts';
 import { depopulate, listDirectory, populate, statOf } from './populate.ts';
 import * as io from './readwrite.ts';
 import type {
@@ -254,7 +254,7 @@ export class Vfs extends Core implements VfsApi {
     const file = this.file(id);
     if ((file.fmode & FMODE_PATH) !== 0) return this.refuse('EBADF', 'vfs.bad_mode');
     const inode = this.inode(file.inode);
-    if (inode.content === null && inode.realData === null) return this.refuse('EINVAL', 'vfs.bad_mode');
+    if (!isReg(inode)) return this.refuse('EINVAL', 'vfs.bad_mode');
     if ((file.fmode & FMODE_WRITE) === 0) return this.refuse('EINVAL', 'vfs.bad_mode');
     if (inode.appendOnly) return this.refuse('EPERM', 'vfs.append_only');
     const err = this.env.hooks.fileTruncate(task, id);

@@ -97,6 +97,17 @@ describe('overlay', () => {
     expect(names(w, '/t/u')).toEqual(['dir', 'f']);
   });
 
+  it('goes on with an upper file that somebody removed behind its back', () => {
+    const w = mounted();
+    const root = w.task();
+    expect(w.vfs.chmod(root, '/ov/f', 0o600)).toBe(0);
+    expect(w.vfs.unlink(root, '/t/u/f')).toBe(0);
+    expect(must(w.vfs.stat(root, '/ov/f'))).toMatchObject({ mode: 0o100600, nlink: 0 });
+    expect(w.vfs.chmod(root, '/ov/f', 0o640)).toBe(0);
+    expect(w.vfs.setxattr(root, '/ov/f', 'security.foo', utf8('v'), 0)).toBe(0);
+    expect(must(w.vfs.stat(root, '/ov/f')).mode).toBe(0o100640);
+  });
+
   it('changes metadata by copy-up, and with metacopy without the data', () => {
     const w = mounted();
     const root = w.task();
