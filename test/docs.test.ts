@@ -76,7 +76,7 @@ describe('documentation', () => {
   });
 
   for (const c of commands) {
-    const tool = /^(?:\w+=\S+ )*(\S+)/.exec(c.text)?.[1] ?? '';
+    const tool = /^(?:\w+=(?:"[^"]*"|\S+) )*(\S+)/.exec(c.text)?.[1] ?? '';
     const missing = tool !== 'kisim' && !hasTool(tool);
     if (missing && REQUIRE_INTEROP) throw new Error(`${c.file}:${c.line}: ${tool} is not installed`);
     if (missing) console.warn(`skipped: ${c.file}:${c.line}: ${tool} is not installed`);
