@@ -199,6 +199,76 @@ describe.skipIf(missing)('tpm2-tools over swtpm framing', () => {
     expect(tpm('nvread', '-C', 'o', '0x1500017').readBigUInt64BE()).toBe(2n);
   });
 
+  test('an audit session attests the command it watched', () => {
+    tpm('createprimary', '-C', 'e', '-c', 'prim.ctx');
+    tpm('create', '-C', 'prim.ctx', '-u', 'a.pub', '-r', 'a.priv', '-c', 'a.ctx');
+    tpm('startauthsession', '-S', 'audit.ctx', '--audit-session');
+    tpm('getrandom', '8', '-S', 'audit.ctx', '--cphash', 'cp.hash', '--rphash', 'rp.hash');
+    tpm('getsessionauditdigest', '-c', 'a.ctx', '-m', 'att', '-s', 'att.sig', '-S', 'audit.ctx');
+    tpm('flushcontext', 'audit.ctx');
+    // Two bytes of size or algorithm precede each digest; the audit digest ends the TPMS_ATTEST.
+    const digest = (name: string): Buffer => readFileSync(file(name)).subarray(2);
+    const input = Buffer.concat([Buffer.alloc(32), digest('cp.hash'), digest('rp.hash')]);
+    const expected = execFileSync('openssl', ['dgst', '-sha256', '-binary'], { input });
+    expect(readFileSync(file('att')).subarray(-32)).toEqual(expected);
+  });
+
+  test('an owner policy that names one command by its cpHash allows that command only', () => {
+    const define = ['nvdefine', '0x1500020', '-C', 'o', '-s', '24', '-a', 'ownerread|ownerwrite'] as const;
+    tpm(...define, '--cphash', 'define.hash');
+    tpm('startauthsession', '-S', 'p.ctx');
+    tpm('policycphash', '-S', 'p.ctx', '-L', 'define.policy', '--cphash', 'define.hash');
+    tpm('flushcontext', 'p.ctx');
+    tpm('setprimarypolicy', '-C', 'o', '-L', 'define.policy', '-g', 'sha256');
+    tpm('startauthsession', '-S', 'p.ctx', '--policy-session');
+    tpm('policycphash', '-S', 'p.ctx', '--cphash', 'define.hash');
+    const other = define.map((word) => (word === '24' ? '25' : word));
+    expect(() => tpm('nvdefine', ...other.slice(1), '-P', 'session:p.ctx')).toThrow(/0x0*99d/i);
+    tpm(...define, '-P', 'session:p.ctx');
+    tpm('flushcontext', 'p.ctx');
+    tpm('nvundefine', '-C', 'o', '0x1500020');
+  });
+
+  test('a key duplicated to another parent is imported there and signs', () => {
+    const load = (parent: string, name: string, context: string): Buffer =>
+      tpm('load', '-C', parent, '-u', `${name}.pub`, '-r', `${name}.priv`, '-c', context);
+    tpm('createprimary', '-C', 'o', '-c', 'prim.ctx');
+    const storage = 'restricted|sensitivedataorigin|decrypt|userwithauth';
+    tpm('create', '-C', 'prim.ctx', '-G', 'ecc', '-u', 'np.pub', '-r', 'np.priv', '-a', storage);
+    load('prim.ctx', 'np', 'np.ctx');
+    const policy = (...kind: readonly string[]): void => {
+      tpm('startauthsession', '-S', 'dup.ctx', ...kind);
+      tpm('policycommandcode', '-S', 'dup.ctx', '-L', 'dup.policy', 'TPM2_CC_Duplicate');
+    };
+    policy();
+    tpm('flushcontext', 'dup.ctx');
+    const free = ['-a', 'sensitivedataorigin|userwithauth|sign', '-L', 'dup.policy'];
+    tpm('create', '-C', 'prim.ctx', '-G', 'ecc', '-u', 'k.pub', '-r', 'k.priv', ...free);
+    load('prim.ctx', 'k', 'k.ctx');
+    policy('--policy-session');
+    const wrapped = ['-r', 'k.dup', '-s', 'k.seed', '-G', 'aes', '-o', 'k.sym'];
+    tpm('duplicate', '-C', 'np.ctx', '-c', 'k.ctx', ...wrapped, '-p', 'session:dup.ctx');
+    tpm('flushcontext', 'dup.ctx');
+    tpm(
+      'import',
+      '-C',
+      'np.ctx',
+      '-u',
+      'k.pub',
+      '-i',
+      'k.dup',
+      '-s',
+      'k.seed',
+      '-k',
+      'k.sym',
+      '-r',
+      'k.priv',
+    );
+    load('np.ctx', 'k', 'k2.ctx');
+    tpm('sign', '-c', 'k2.ctx', '-g', 'sha256', '-o', 'k.sig', 'secret');
+    tpm('verifysignature', '-c', 'k.ctx', '-g', 'sha256', '-m', 'secret', '-s', 'k.sig');
+  });
+
   test('wrong authorization locks out, the reset frees', () => {
     tpm('createprimary', '-C', 'o', '-c', 'prim.ctx');
     tpm('create', '-C', 'prim.ctx', '-G', 'ecc', '-u', 'd.pub', '-r', 'd.priv', '-p', 'right');
