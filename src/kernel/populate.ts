@@ -39,6 +39,25 @@ const parentsOf = (path: string): string[] => {
   return parts.slice(0, -1).map((_, i) => `/${parts.slice(0, i + 1).join('/')}`);
 };
 
+/** Lets the tables of the VFS change in place while a tree is filled: nobody else holds them yet. */
+function inPlace(vfs: VfsApi, fill: () => void): void {
+  const { inodes, dentries, superblocks } = vfs.state;
+  vfs.state = {
+    ...vfs.state,
+    inodes: inodes.asMutable(),
+    dentries: dentries.asMutable(),
+    superblocks: superblocks.asMutable(),
+  };
+  fill();
+  const filled = vfs.state;
+  vfs.state = {
+    ...filled,
+    inodes: filled.inodes.asImmutable(),
+    dentries: filled.dentries.asImmutable(),
+    superblocks: filled.superblocks.asImmutable(),
+  };
+}
+
 /** Files by path; missing parents are made as root's directories with mode 0755. */
 export function populateFiles(
   vfs: VfsApi,
@@ -52,20 +71,24 @@ export function populateFiles(
     done.add(path);
     vfs.populate(root, path, node);
   };
-  for (const [name, spec] of Object.entries(files)) {
-    const path = `/${name
-      .split('/')
-      .filter((p) => p !== '')
-      .join('/')}`;
-    for (const parent of parentsOf(path)) make(parent, { mode: S_IFDIR | 0o755 });
-    make(path, nodeOf(spec));
-  }
+  inPlace(vfs, () => {
+    for (const [name, spec] of Object.entries(files)) {
+      const path = `/${name
+        .split('/')
+        .filter((p) => p !== '')
+        .join('/')}`;
+      for (const parent of parentsOf(path)) make(parent, { mode: S_IFDIR | 0o755 });
+      make(path, nodeOf(spec));
+    }
+  });
 }
 
 /** Nodes of a pseudo file system, parents before children. */
 export function populateTree(vfs: VfsApi, sb: SbId, nodes: readonly TreeNode[]): void {
   const root = rootOf(vfs, sb);
-  for (const { path, ...node } of nodes) vfs.populate(root, `/${path}`, node);
+  inPlace(vfs, () => {
+    for (const { path, ...node } of nodes) vfs.populate(root, `/${path}`, node);
+  });
 }
 
 /** What the kernel's own archive holds before any other: a console and root's home. */
