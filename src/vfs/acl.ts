@@ -1,5 +1,6 @@
-// POSIX access control lists in their xattr form (version 2): parsing, validity, what they allow, and how they and the mode
-// follow each other. The lists are kept as the bytes of system.posix_acl_access and system.posix_acl_default.
+// POSIX access control lists in their xattr form (version 2): parsing, validity, what they allow, and how
+// they and the mode follow each other. The lists are kept as the bytes of system.posix_acl_access and
+// system.posix_acl_default.
 
 import { Reader, Writer } from '../base/codec.ts';
 import type { Cred, Inode, Xattr } from './types.ts';

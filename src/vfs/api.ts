@@ -1,6 +1,7 @@
-// What the VFS offers to the kernel (syscalls) and to the integrity rooms. One class implements it (vfs.ts); it is a
-// cursor over VfsState. Methods that a syscall maps to take the acting task, check permissions, call the hooks and answer
-// with errnos as Linux does; the ones under "for hooks" bypass permission checks and hooks.
+// What the VFS offers to the kernel (syscalls) and to the integrity rooms. One class implements it (vfs.ts);
+// it is a cursor over VfsState. Methods that a syscall maps to take the acting task, check permissions, call
+// the hooks and answer with errnos as Linux does; the ones under "for hooks" bypass permission checks and
+// hooks.
 
 import type { Clock, Timespec } from '../base/clock.ts';
 import type { Err, Result } from '../base/errno.ts';
@@ -37,12 +38,17 @@ export interface PseudoNode {
   read?(task: VfsTask, file: FileId): Result<Uint8Array>;
   /** One write(2); value = bytes that write(2) returns. */
   write?(task: VfsTask, file: FileId, data: Uint8Array, offset: number): Result<number>;
-  /** The handler never moves the offset: each write(2) of an open instance arrives where the one before did. */
+  /**
+   * The handler never moves the offset: each write(2) of an open instance arrives where the one before did.
+   */
   readonly keepsOffset?: boolean;
   /** The text is made anew for each read(2), as simple_read_from_buffer() over the state of that moment. */
   readonly live?: boolean;
   release?(task: VfsTask, file: FileId): void;
-  /** Where a symbolic link points, decided at each walk: a text, or a place (a magic link such as /proc/self/fd/3). */
+  /**
+   * Where a symbolic link points, decided at each walk: a text, or a place (a magic link such as
+   * /proc/self/fd/3).
+   */
   link?(task: VfsTask): Result<string | PathRef>;
 }
 
@@ -57,7 +63,10 @@ export interface VfsEnv {
   readonly random: Random;
   readonly hooks: SecurityHooks;
   readonly pseudo: PseudoRegistry;
-  /** Whether a user namespace other than the initial one has a name for an id; without it, only the task's own ids. */
+  /**
+   * Whether a user namespace other than the initial one has a name for an id; without it, only the task's own
+   * ids.
+   */
   readonly idMapped?: (userNs: number, kind: 'uid' | 'gid', id: number) => boolean;
   /** Whether a task stands in a mount (cwd, root); the caller's own task is looked at in any case. */
   readonly mountInUse?: (mount: number) => boolean;
@@ -142,7 +151,9 @@ export interface VfsApi {
     path: string,
     options?: { readonly follow?: boolean; readonly directory?: boolean },
   ): Result<PathRef>;
-  /** d_absolute_path(): from the root of the mount namespace; " (deleted)" only when asked for and unhashed. */
+  /**
+   * d_absolute_path(): from the root of the mount namespace; " (deleted)" only when asked for and unhashed.
+   */
   dPath(path: PathRef, options?: { readonly deleted?: boolean; readonly root?: PathRef }): string;
 
   // -- files
@@ -207,7 +218,9 @@ export interface VfsApi {
 
   // -- memory
   mmap(task: VfsTask, request: MmapRequest): Result<MappingId>;
-  /** `readImpliesExec`: personality READ_IMPLIES_EXEC of the task; then PROT_READ asks for PROT_EXEC as well. */
+  /**
+   * `readImpliesExec`: personality READ_IMPLIES_EXEC of the task; then PROT_READ asks for PROT_EXEC as well.
+   */
   mprotect(task: VfsTask, mapping: MappingId, prot: number, readImpliesExec?: boolean): Err;
   munmap(task: VfsTask, mapping: MappingId): Err;
   /** A store or a load through the mapping; EFAULT (SIGSEGV) where prot forbids it. */
@@ -243,7 +256,10 @@ export interface VfsApi {
   /** link(2) with an open file as the source: linkat(AT_EMPTY_PATH). */
   linkFile(task: VfsTask, file: FileId, to: string): Err;
   readlink(task: VfsTask, path: string): Result<string>;
-  /** A record of an inode, device or superblock changed by a room that owns a part of it (fs-verity, dm-verity, IPE). */
+  /**
+   * A record of an inode, device or superblock changed by a room that owns a part of it (fs-verity,
+   * dm-verity, IPE).
+   */
   updateInode(key: InodeKey, patch: Partial<Inode>): void;
   updateSuperblock(id: SbId, patch: Partial<Superblock>): void;
   updateDevice(name: string, patch: Partial<BlockDevice>): void;

@@ -1,5 +1,5 @@
-// Changes of inode attributes: chmod, chown, utimes, truncate, and the set-id bits and file capabilities that a write drops.
-// Quotas, project ids and file-size limits of a process are left out.
+// Changes of inode attributes: chmod, chown, utimes, truncate, and the set-id bits and file capabilities that
+// a write drops. Quotas, project ids and file-size limits of a process are left out.
 
 import type { Timespec } from '../base/clock.ts';
 import type { Err } from '../base/errno.ts';
@@ -73,7 +73,8 @@ function maySetattr(core: Core, task: VfsTask, inode: Inode, change: Change): Er
 }
 
 /**
- * Changes attributes of an inode: what kill bits mean for the mode, the hooks around the file system's own setattr.
+ * Changes attributes of an inode: what kill bits mean for the mode, the hooks around the file system's own
+ * setattr.
  *
  * @kernel fs/attr.c notify_change()
  */

@@ -1,5 +1,5 @@
-// How an inode is born: owner, mode and access control list of a new inode, its first xattrs from the security hooks, and
-// its entry in the directory. Quotas, inode limits and project ids are left out.
+// How an inode is born: owner, mode and access control list of a new inode, its first xattrs from the
+// security hooks, and its entry in the directory. Quotas, inode limits and project ids are left out.
 
 import { ok, type Result } from '../base/errno.ts';
 import { ACL_ACCESS, ACL_DEFAULT, aclCreate, aclOf, encodeAcl } from './acl.ts';

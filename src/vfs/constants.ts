@@ -1,4 +1,5 @@
-// uapi constants the VFS and its callers share (x86-64): open flags, modes, access masks, mmap, seals, capabilities.
+// uapi constants the VFS and its callers share (x86-64): open flags, modes, access masks, mmap, seals,
+// capabilities.
 
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;

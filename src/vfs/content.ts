@@ -1,6 +1,7 @@
-// What regular files hold: byte arrays that are never changed in place, so forks share them and caches may go by identity.
-// An append writes into spare room behind the last view of a buffer; that room belongs to whoever claims it first.
-// Files are held whole: there are no pages and no delayed blocks, and a hole takes memory like data.
+// What regular files hold: byte arrays that are never changed in place, so forks share them and caches may go
+// by identity. An append writes into spare room behind the last view of a buffer; that room belongs to
+// whoever claims it first. Files are held whole: there are no pages and no delayed blocks, and a hole takes
+// memory like data.
 
 import { assert } from '../base/assert.ts';
 import { EMPTY } from '../base/bytes.ts';
@@ -27,7 +28,10 @@ export function contentLength(content: Content): number {
   return content.kind === 'bytes' ? content.bytes.length : content.length;
 }
 
-/** How much of a buffer that this file made is taken; buffers from elsewhere are not in here and never grow in place. */
+/**
+ * How much of a buffer that this file made is taken; buffers from elsewhere are not in here and never grow in
+ * place.
+ */
 const claimed = new WeakMap<ArrayBufferLike, number>();
 
 function withRoom(length: number): Uint8Array {
@@ -37,7 +41,10 @@ function withRoom(length: number): Uint8Array {
   return buffer.subarray(0, length);
 }
 
-/** The first `length` bytes of a view, grown in place where the room behind it is free, else a copy; new bytes are zeros. */
+/**
+ * The first `length` bytes of a view, grown in place where the room behind it is free, else a copy; new bytes
+ * are zeros.
+ */
 function grow(bytes: Uint8Array, length: number): Uint8Array {
   const end = bytes.byteOffset + bytes.length;
   if (claimed.get(bytes.buffer) === end && bytes.byteOffset + length <= bytes.buffer.byteLength) {

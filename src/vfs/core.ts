@@ -1,5 +1,6 @@
-// The cursor that all files of this room share: the state, the surroundings, and the few operations by which records are
-// read and replaced. Records are looked up by key at each use, because a hook may change them between two steps.
+// The cursor that all files of this room share: the state, the surroundings, and the few operations by which
+// records are read and replaced. Records are looked up by key at each use, because a hook may change them
+// between two steps.
 
 import { assert } from '../base/assert.ts';
 import type { Err, Errno, Failure } from '../base/errno.ts';
@@ -28,6 +29,10 @@ import type {
   VfsTask,
 } from './types.ts';
 
+/**
+ * State and surroundings of one operation.
+ * @kernel include/linux/fs.h struct super_block, struct inode, struct file
+ */
 export class Core {
   state: VfsState;
   readonly env: VfsEnv;

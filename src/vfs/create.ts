@@ -24,7 +24,8 @@ import { capable, inodePermission, mntWantWrite } from './perm.ts';
 import type { Dentry, Inode, PathRef, VfsTask } from './types.ts';
 
 /**
- * Creates an inode and its name, on the file system itself or in the upper layer of an overlay; all checks are done.
+ * Creates an inode and its name, on the file system itself or in the upper layer of an overlay; all checks
+ * are done.
  *
  * @kernel fs/namei.c lookup_open()
  */

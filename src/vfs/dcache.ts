@@ -1,5 +1,6 @@
-// Names: making, hashing and unhashing dentries, finding a child, and the path of a dentry through its mounts. There are no
-// negative dentries; a directory's map of names is what the disk and the dentry cache hold together.
+// Names: making, hashing and unhashing dentries, finding a child, and the path of a dentry through its
+// mounts. There are no negative dentries; a directory's map of names is what the disk and the dentry cache
+// hold together.
 
 import { Map as ImmutableMap } from 'immutable';
 import { NAME_MAX } from './constants.ts';
@@ -57,7 +58,8 @@ export const NO_NS = -1;
 const EMPTY_CHILDREN = ImmutableMap<string, DentryId>();
 
 /**
- * Takes a name out of the tree. Its record stays while an open file, or a task in that directory, may still show it.
+ * Takes a name out of the tree. Its record stays while an open file, or a task in that directory, may still
+ * show it.
  *
  * @kernel fs/dcache.c d_delete()
  */
@@ -100,9 +102,10 @@ export function mountOn(core: Core, path: PathRef, dentry: Dentry): MountId | un
 }
 
 /**
- * The path of a dentry through its mounts. Plain, it is d_absolute_path(): from the root of the mount namespace, and on a
- * mount of no namespace (memfds, layers of an overlay) only the dentry's name, which is what callers fall back to. With
- * `deleted` or `root` it is d_path(): below a root, " (deleted)" after a name that is gone.
+ * The path of a dentry through its mounts. Plain, it is d_absolute_path(): from the root of the mount
+ * namespace, and on a mount of no namespace (memfds, layers of an overlay) only the dentry's name, which is
+ * what callers fall back to. With `deleted` or `root` it is d_path(): below a root, " (deleted)" after a name
+ * that is gone.
  *
  * @kernel fs/d_path.c prepend_path()
  */

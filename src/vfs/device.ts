@@ -1,5 +1,6 @@
-// Special files: the memory devices, block devices by the number they were added with, and whatever the registry of pseudo
-// files knows as `chr:MAJOR:MINOR` or `blk:MAJOR:MINOR`. Terminals swallow what is written; other drivers are not there.
+// Special files: the memory devices, block devices by the number they were added with, and whatever the
+// registry of pseudo files knows as `chr:MAJOR:MINOR` or `blk:MAJOR:MINOR`. Terminals swallow what is
+// written; other drivers are not there.
 
 import { EMPTY } from '../base/bytes.ts';
 import { type Err, ok, type Result } from '../base/errno.ts';

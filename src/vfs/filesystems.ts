@@ -1,6 +1,6 @@
-// What each file system type can do, one declarative record per type: the places where the VFS asks inode, superblock and
-// address-space operations. The VFS code asks these records and never the type's name. Quotas, project ids, encryption and
-// case folding of ext4 are left out.
+// What each file system type can do, one declarative record per type: the places where the VFS asks inode,
+// superblock and address-space operations. The VFS code asks these records and never the type's name. Quotas,
+// project ids, encryption and case folding of ext4 are left out.
 
 import { PAGE_SIZE } from './constants.ts';
 import { FS_MAGIC, type FsType } from './types.ts';
@@ -20,7 +20,9 @@ export interface FsBehaviour {
   readonly xattrNames: readonly string[];
   /** SB_POSIXACL with get_inode_acl / set_acl. */
   readonly acl: boolean;
-  /** Inode numbers: lowest free of a bitmap, a counter of the superblock, or numbers given at load (iunique). */
+  /**
+   * Inode numbers: lowest free of a bitmap, a counter of the superblock, or numbers given at load (iunique).
+   */
   readonly inodeNumbers: 'bitmap' | 'counter' | 'iunique';
   readonly rootIno: number;
   readonly firstIno: number;
@@ -39,7 +41,10 @@ export interface FsBehaviour {
   readonly whiteout: boolean;
   /** FMODE_CAN_ODIRECT. */
   readonly direct: boolean;
-  /** The first store to a page of a shared mapping is seen by the file system (page_mkwrite), which stamps the file. */
+  /**
+   * The first store to a page of a shared mapping is seen by the file system (page_mkwrite), which stamps the
+   * file.
+   */
   readonly mkwrite: boolean;
   /** Files can have seals (memfd). */
   readonly seals: boolean;

@@ -1,6 +1,6 @@
-// The hook interface that the VFS and the kernel call, as fs/ and kernel/ call security_*(). lsm/ fills it; the VFS knows
-// nothing of IMA, EVM or IPE. Every hook gets the acting task; those that can refuse return Err. Order inside a hook is
-// lsm/'s matter (lsm= list, then IMA, then EVM).
+// The hook interface that the VFS and the kernel call, as fs/ and kernel/ call security_*(). lsm/ fills it;
+// the VFS knows nothing of IMA, EVM or IPE. Every hook gets the acting task; those that can refuse return
+// Err. Order inside a hook is lsm/'s matter (lsm= list, then IMA, then EVM).
 
 import type { Err, Result } from '../base/errno.ts';
 import type { Cred, FileId, Inode, InodeKey, MappingId, PathRef, SbId, VfsTask, Xattr } from './types.ts';
@@ -28,7 +28,10 @@ export type KernelLoadId = 'firmware' | 'module' | 'kexec-image' | 'kexec-initra
 export interface SecurityHooks {
   /** security_file_open(): after the VFS opened it, before the opener gets it. */
   fileOpen(task: VfsTask, file: FileId): Err;
-  /** security_file_post_open(): IMA's FILE_CHECK. `mask` = MAY_* of the open (MAY_READ|MAY_WRITE|MAY_APPEND|MAY_EXEC). */
+  /**
+   * security_file_post_open(): IMA's FILE_CHECK. `mask` = MAY_* of the open
+   * (MAY_READ|MAY_WRITE|MAY_APPEND|MAY_EXEC).
+   */
   filePostOpen(task: VfsTask, file: FileId, mask: number): Err;
   /** security_file_release(): last reference is going; called before i_writecount drops. */
   fileRelease(task: VfsTask, file: FileId): void;

@@ -1,6 +1,6 @@
-// The life of inodes: numbers, creation, change stamps, link counts, and leaving the cache. The change cookie counts every
-// change; the kernel counts only the first one after it was asked, which nobody who compares cookies can tell apart.
-// Ext4 inode numbers follow an image of one block group without a journal.
+// The life of inodes: numbers, creation, change stamps, link counts, and leaving the cache. The change cookie
+// counts every change; the kernel counts only the first one after it was asked, which nobody who compares
+// cookies can tell apart. Ext4 inode numbers follow an image of one block group without a journal.
 
 import { Map as ImmutableMap } from 'immutable';
 import { utf8 } from '../base/bytes.ts';
@@ -270,8 +270,8 @@ export function isDirty(core: Core, inode: Inode): boolean {
 }
 
 /**
- * Drops what can be read again from the device: clean inodes that nobody has open lose their security state, as when
- * drop_caches is written or memory is short.
+ * Drops what can be read again from the device: clean inodes that nobody has open lose their security state,
+ * as when drop_caches is written or memory is short.
  *
  * @kernel fs/inode.c prune_icache_sb()
  */

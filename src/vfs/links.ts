@@ -1,5 +1,6 @@
-// Taking names away and moving them: unlink, rmdir, link and rename. The directory entry goes at once, the inode when its
-// last user is gone. Rename's exchange and whiteout forms are here for overlay mounts and for renameat2.
+// Taking names away and moving them: unlink, rmdir, link and rename. The directory entry goes at once, the
+// inode when its last user is gone. Rename's exchange and whiteout forms are here for overlay mounts and for
+// renameat2.
 
 import type { Err, Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';

@@ -1,6 +1,7 @@
-// Memory mappings: mmap, mprotect, munmap and what a program's loads and stores through them do. A mapping is one record
-// (no address space, no splitting of areas); private pages are copied at the first store. Stores to a shared page tell the
-// file system once per page until writeback, which is what moves the change cookie on ext4 and not on tmpfs.
+// Memory mappings: mmap, mprotect, munmap and what a program's loads and stores through them do. A mapping is
+// one record (no address space, no splitting of areas); private pages are copied at the first store. Stores
+// to a shared page tell the file system once per page until writeback, which is what moves the change cookie
+// on ext4 and not on tmpfs.
 
 import { type Err, ok, type Result } from '../base/errno.ts';
 import type { MmapRequest } from './api.ts';

@@ -1,6 +1,6 @@
-// Superblocks, block devices and the mount tree: mount(2) with bind, remount and move, umount, mount namespaces. What lies on
-// a device outlives its mounts; memory file systems end with the last one. Mount propagation, locked mounts of user
-// namespaces and the new mount API are left out.
+// Superblocks, block devices and the mount tree: mount(2) with bind, remount and move, umount, mount
+// namespaces. What lies on a device outlives its mounts; memory file systems end with the last one. Mount
+// propagation, locked mounts of user namespaces and the new mount API are left out.
 
 import { assert } from '../base/assert.ts';
 import type { Err, Result } from '../base/errno.ts';
@@ -470,7 +470,8 @@ function isLayer(core: Core, id: MountId): boolean {
 }
 
 /**
- * The end of a superblock in memory: every inode leaves the cache. What is on a device stays there, the rest is gone.
+ * The end of a superblock in memory: every inode leaves the cache. What is on a device stays there, the rest
+ * is gone.
  *
  * @kernel fs/super.c generic_shutdown_super()
  */

@@ -1,5 +1,6 @@
-// The path walk: components, `.`, `..`, symbolic links, mounts on the way, search permission. Left out: openat2's scoping
-// flags, the sysctls protected_symlinks and friends (off, as the kernel's default), and the atime of symbolic links.
+// The path walk: components, `.`, `..`, symbolic links, mounts on the way, search permission. Left out:
+// openat2's scoping flags, the sysctls protected_symlinks and friends (off, as the kernel's default), and the
+// atime of symbolic links.
 
 import { assert } from '../base/assert.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
@@ -246,8 +247,8 @@ export function openWalk(core: Core, task: VfsTask, path: string): Result<OpenWa
 }
 
 /**
- * Follows the symbolic link that an open found as its last component: the parent and last component of its target, or
- * the path itself where it is a magic link.
+ * Follows the symbolic link that an open found as its last component: the parent and last component of its
+ * target, or the path itself where it is a magic link.
  *
  * @kernel fs/namei.c path_openat()
  */

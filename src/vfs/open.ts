@@ -1,6 +1,7 @@
-// open(2) and the release of open files: flags and the access mask they stand for, the last component of the walk, the checks
-// in the kernel's order, the hooks, truncation after them, and the counts of readers and writers on the inode. FIFOs open at
-// once as if the other end were there; file locks, leases and fanotify are left out.
+// open(2) and the release of open files: flags and the access mask they stand for, the last component of the
+// walk, the checks in the kernel's order, the hooks, truncation after them, and the counts of readers and
+// writers on the inode. FIFOs open at once as if the other end were there; file locks, leases and fanotify
+// are left out.
 
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import type { OpenIntent } from './api.ts';
@@ -275,7 +276,8 @@ function mayOpen(core: Core, task: VfsTask, path: PathRef, accMode: number, flag
 const F_FLAGS = ~(O_CREAT | O_EXCL | O_TRUNC | __O_TMPFILE);
 
 /**
- * Makes the open file and counts it on the inode; refusals of the security hook and of the file's own open undo that.
+ * Makes the open file and counts it on the inode; refusals of the security hook and of the file's own open
+ * undo that.
  *
  * @kernel fs/open.c do_dentry_open()
  */

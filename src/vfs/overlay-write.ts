@@ -1,6 +1,7 @@
-// Overlay file systems, the writing half: mounting them, copying up, creating over whiteouts, removing with whiteouts, moving.
-// Everything in a layer is done as the mounter and meets the layer's own hooks, in the kernel's order. Left out: the index
-// (hard links are broken at copy-up), redirects, volatile and userxattr mounts, inode flags at copy-up.
+// Overlay file systems, the writing half: mounting them, copying up, creating over whiteouts, removing with
+// whiteouts, moving. Everything in a layer is done as the mounter and meets the layer's own hooks, in the
+// kernel's order. Left out: the index (hard links are broken at copy-up), redirects, volatile and userxattr
+// mounts, inode flags at copy-up.
 
 import { utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -141,7 +142,8 @@ function patchLayers(core: Core, sb: SbId, patch: Partial<OverlayLayers>): void 
 }
 
 /**
- * The work directory, and the probes for O_TMPFILE, whiteouts and xattrs that use up inode numbers of the upper layer.
+ * The work directory, and the probes for O_TMPFILE, whiteouts and xattrs that use up inode numbers of the
+ * upper layer.
  *
  * @kernel fs/overlayfs/super.c ovl_make_workdir()
  */
@@ -605,7 +607,8 @@ function moveShown(
 }
 
 /**
- * The unnamed upper file behind an unnamed file of the overlay: both are open, and the overlay's dentry is made.
+ * The unnamed upper file behind an unnamed file of the overlay: both are open, and the overlay's dentry is
+ * made.
  *
  * @kernel fs/overlayfs/dir.c ovl_tmpfile()
  */

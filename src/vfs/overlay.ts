@@ -1,6 +1,7 @@
-// Overlay file systems, the reading half: how a name is found in the layers and merged, which inode of which layer holds data
-// and metadata, and the attributes that an overlay's inode shows. Redirects, the index, data-only layers and user.overlay.*
-// are left out: renaming a directory that has a lower part is EXDEV, as without redirect_dir.
+// Overlay file systems, the reading half: how a name is found in the layers and merged, which inode of which
+// layer holds data and metadata, and the attributes that an overlay's inode shows. Redirects, the index,
+// data-only layers and user.overlay.* are left out: renaming a directory that has a lower part is EXDEV, as
+// without redirect_dir.
 
 import { Map as ImmutableMap } from 'immutable';
 import { assert } from '../base/assert.ts';

@@ -1,5 +1,6 @@
-// Who may do what: discretionary permission by mode bits, access control lists and capabilities, sticky directories,
-// immutable and append-only inodes, read-only mounts. Idmapped mounts and device cgroups are left out.
+// Who may do what: discretionary permission by mode bits, access control lists and capabilities, sticky
+// directories, immutable and append-only inodes, read-only mounts. Idmapped mounts and device cgroups are
+// left out.
 
 import type { Err } from '../base/errno.ts';
 import { aclPermission } from './acl.ts';
@@ -47,7 +48,8 @@ export function capable(cred: Cred, cap: number): boolean {
  * Whether a task has a capability towards what a user namespace owns.
  *
  * @kernel kernel/capability.c ns_capable()
- * @deviation namespaces are taken as children of the initial one: a grandchild's parent has no capability in it
+ * @deviation namespaces are taken as children of the initial one: a grandchild's parent has no capability in
+ * it
  */
 export function nsCapable(cred: Cred, userNs: number, cap: number): boolean {
   return (cred.userNs === 0 || cred.userNs === userNs) && has(cred, cap);
@@ -191,7 +193,8 @@ export function mayLinkat(core: Core, cred: Cred, inode: Inode): Err {
 }
 
 /**
- * Whether fs.protected_regular or fs.protected_fifos keeps O_CREAT from opening what is there in a sticky directory.
+ * Whether fs.protected_regular or fs.protected_fifos keeps O_CREAT from opening what is there in a sticky
+ * directory.
  *
  * @kernel fs/namei.c may_create_in_sticky()
  */

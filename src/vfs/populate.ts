@@ -1,5 +1,6 @@
-// Trees that are there without anyone making them: files of the initramfs and of disk images, and the nodes of pseudo file
-// systems. No permission is checked and no hook is called. Also the plain attribute reads that stat(2) gives.
+// Trees that are there without anyone making them: files of the initramfs and of disk images, and the nodes
+// of pseudo file systems. No permission is checked and no hook is called. Also the plain attribute reads that
+// stat(2) gives.
 
 import { assert } from '../base/assert.ts';
 import type { PopulateNode, Stat } from './api.ts';

@@ -1,6 +1,6 @@
-// read(2), write(2) and lseek(2) on regular files, directories, devices and pseudo files: the mode of the open, the offset,
-// what a write drops and stamps before it touches the content. Signals, partial writes by a full disk and the alignment that
-// O_DIRECT wants are left out; a FIFO gives nothing and takes everything.
+// read(2), write(2) and lseek(2) on regular files, directories, devices and pseudo files: the mode of the
+// open, the offset, what a write drops and stamps before it touches the content. Signals, partial writes by a
+// full disk and the alignment that O_DIRECT wants are left out; a FIFO gives nothing and takes everything.
 
 import { EMPTY } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';

@@ -1,11 +1,14 @@
-// Copies of the three records that almost every operation replaces. Naming each member makes a copy twenty times faster than
-// a spread of an object of this size; the compiler says when a member is missing.
+// Copies of the three records that almost every operation replaces. Naming each member makes a copy twenty
+// times faster than a spread of an object of this size; the compiler says when a member is missing.
 
 import type { Inode, OpenFile, VfsState } from './types.ts';
 
 export type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** A copy to be changed before it is stored; the original stays as it is. */
+/**
+ * A copy to be changed before it is stored; the original stays as it is.
+ * @kernel include/linux/fs.h struct inode
+ */
 export function copyInode(i: Inode): Writable<Inode> {
   return {
     key: i.key,

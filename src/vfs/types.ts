@@ -1,5 +1,6 @@
-// The VFS's records: superblocks, mounts, dentries, inodes, open files, mappings. All are plain immutable values in
-// VfsState; operations replace records by spread. Names follow struct super_block, struct inode, struct file.
+// The VFS's records: superblocks, mounts, dentries, inodes, open files, mappings. All are plain immutable
+// values in VfsState; operations replace records by spread. Names follow struct super_block, struct inode,
+// struct file.
 
 import type { Map as ImmutableMap } from 'immutable';
 import type { Timespec } from '../base/clock.ts';
@@ -53,7 +54,10 @@ export interface Superblock {
   readonly dev: number;
   readonly root: DentryId;
   readonly readonly: boolean;
-  /** SB_I_VERSION: the change cookie (i_version) counts; without it IMA re-evaluates at each last-writer close. */
+  /**
+   * SB_I_VERSION: the change cookie (i_version) counts; without it IMA re-evaluates at each last-writer
+   * close.
+   */
   readonly iVersion: boolean;
   /** Whether security.*, trusted.* and user.* xattrs can be stored. */
   readonly xattrs: boolean;
@@ -68,7 +72,9 @@ export interface Superblock {
   /** Block device it lies on, key of VfsState.devices; null for memory and pseudo file systems. */
   readonly device: string | null;
   readonly nextIno: number;
-  /** Inode numbers that became free again, ascending, with the second they did (ext4 avoids them for a while). */
+  /**
+   * Inode numbers that became free again, ascending, with the second they did (ext4 avoids them for a while).
+   */
   readonly freeInos: readonly FreeIno[];
   /** How often it is mounted, in all namespaces. */
   readonly mounted: number;
@@ -117,7 +123,9 @@ export interface OverlayLayers {
 /** Where the inode of an overlay lies in its layers. */
 export interface LayerStack {
   readonly upper: DentryId | null;
-  /** Lower directories that are merged, or the one lower file; `layer` is an index of OverlayLayers.lowers. */
+  /**
+   * Lower directories that are merged, or the one lower file; `layer` is an index of OverlayLayers.lowers.
+   */
   readonly lowers: readonly { readonly layer: number; readonly dentry: DentryId }[];
 }
 
@@ -143,7 +151,9 @@ export interface Dentry {
   readonly parent: DentryId;
   readonly name: string;
   readonly inode: InodeKey;
-  /** False once unlinked or renamed over: d_path shows the old name with " (deleted)" where the kernel does. */
+  /**
+   * False once unlinked or renamed over: d_path shows the old name with " (deleted)" where the kernel does.
+   */
   readonly hashed: boolean;
   /** How many mounts, in all namespaces, cover it (DCACHE_MOUNTED). */
   readonly mounted: number;
@@ -262,9 +272,15 @@ export interface Mapping {
   readonly shared: boolean;
   /** PROT_* that mprotect may still give (VM_MAYREAD, VM_MAYWRITE, VM_MAYEXEC). */
   readonly may: number;
-  /** Anonymous memory: all of it; private file mapping: null until the first store, then `pages` of it are private. */
+  /**
+   * Anonymous memory: all of it; private file mapping: null until the first store, then `pages` of it are
+   * private.
+   */
   readonly image: Uint8Array | null;
-  /** Private mapping: pages that were stored to; shared mapping: pages the file system was told of (mkwrite). Ascending. */
+  /**
+   * Private mapping: pages that were stored to; shared mapping: pages the file system was told of (mkwrite).
+   * Ascending.
+   */
   readonly pages: readonly number[];
 }
 
@@ -327,7 +343,9 @@ export interface FileBlocks {
   readonly blocks: readonly number[];
   /** The disk's bytes of the file. */
   readonly bytes: Uint8Array;
-  /** What a hash tree was made over (fs-verity, or a verified device); other bytes on the disk cannot be read. */
+  /**
+   * What a hash tree was made over (fs-verity, or a verified device); other bytes on the disk cannot be read.
+   */
   readonly verified: Uint8Array | null;
   /** Where the fs-verity descriptor begins on the device, and its length. */
   readonly descriptor: { readonly offset: number; readonly length: number; readonly changed: boolean } | null;

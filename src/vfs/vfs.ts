@@ -1,5 +1,6 @@
-// The VFS's face to the kernel and the integrity rooms: every system call on files as one method, with one trace event at
-// the most. The work is done in the files beside this one; this one resolves paths and descriptors and names the events.
+// The VFS's face to the kernel and the integrity rooms: every system call on files as one method, with one
+// trace event at the most. The work is done in the files beside this one; this one resolves paths and
+// descriptors and names the events.
 
 import { Map as ImmutableMap } from 'immutable';
 import type { Timespec } from '../base/clock.ts';

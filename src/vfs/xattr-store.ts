@@ -1,6 +1,7 @@
-// How xattrs lie in their file system: ext4 keeps some in the inode body (in the order they came) and the rest in one block
-// (sorted), simple_xattrs lists them from the greatest name to the least. Decides what fits, and the order of listxattr.
-// Ext4 is taken with 256-byte inodes, 4096-byte blocks and without the ea_inode feature.
+// How xattrs lie in their file system: ext4 keeps some in the inode body (in the order they came) and the
+// rest in one block (sorted), simple_xattrs lists them from the greatest name to the least. Decides what
+// fits, and the order of listxattr. Ext4 is taken with 256-byte inodes, 4096-byte blocks and without the
+// ea_inode feature.
 
 import { equalBytes } from '../base/bytes.ts';
 import { ACL_ACCESS, ACL_DEFAULT } from './acl.ts';
@@ -63,7 +64,8 @@ function replace(list: readonly Xattr[], x: Xattr): readonly Xattr[] {
 }
 
 /**
- * Where a new or changed xattr goes on ext4: the inode body if it fits, else the block; undefined for no space.
+ * Where a new or changed xattr goes on ext4: the inode body if it fits, else the block; undefined for no
+ * space.
  *
  * @kernel fs/ext4/xattr.c ext4_xattr_set_handle()
  */

@@ -1,5 +1,6 @@
-// setxattr(2) and its relatives: name spaces and who may use them, limits, the order of permission check, hooks and storage,
-// access control lists and file capabilities. Buffers of a caller, and so ERANGE for a short one, belong to the system call.
+// setxattr(2) and its relatives: name spaces and who may use them, limits, the order of permission check,
+// hooks and storage, access control lists and file capabilities. Buffers of a caller, and so ERANGE for a
+// short one, belong to the system call.
 
 import { Reader } from '../base/codec.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
@@ -280,7 +281,8 @@ export function eraseXattr(core: Core, key: InodeKey, name: string): Err {
 }
 
 /**
- * Sets (or, with null, removes) an access control list; one that says no more than the mode is kept as the mode alone.
+ * Sets (or, with null, removes) an access control list; one that says no more than the mode is kept as the
+ * mode alone.
  *
  * @kernel fs/posix_acl.c vfs_set_acl()
  */
