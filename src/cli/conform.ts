@@ -63,7 +63,9 @@ function loadCases(paths: readonly string[], only: RegExp): CaseFile[] {
   return cases;
 }
 
-/** The real kernel's record of a case: from the given folder, or from `records` beside the folder of the case. */
+/**
+ * The real kernel's record of a case: from the given folder, or from `records` beside the folder of the case.
+ */
 function recordOf(file: CaseFile, records: string | undefined): unknown {
   const folder = records ?? join(dirname(resolve(file.path)), '..', 'records');
   for (const name of [`${file.value.name}.json`, basename(file.path)]) {
@@ -101,7 +103,8 @@ function conform(args: readonly string[], options: ConformOptions): number {
   }
   progress('');
   for (const f of faults) process.stderr.write(`internal fault in case ${f.name}: ${f.internal ?? ''}\n`);
-  if (compared.length > 0) process.stdout.write(`${reportLines(compared, Number(options.show)).join('\n')}\n`);
+  if (compared.length > 0)
+    process.stdout.write(`${reportLines(compared, Number(options.show)).join('\n')}\n`);
   else process.stderr.write(`ran ${cases.length} cases; no records to compare with\n`);
   if (faults.length > 0) return EXIT_INTERNAL;
   return compared.every((c) => c.equal === c.seen) ? 0 : EXIT_DIFFERENT;
