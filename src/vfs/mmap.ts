@@ -1,7 +1,7 @@
 // Memory mappings: mmap, mprotect, munmap and what a program's loads and stores through them do. A mapping is
-// one record (no address space, no splitting of areas); private pages are copied at the first store. Stores
-// to a shared page tell the file system once per page until writeback, which is what moves the change cookie
-// on ext4 and not on tmpfs.
+// one record (no address space, no splitting of areas); private pages are copied at the first store. Stores to
+// shared pages are noticed as page faults are: on ext4 the first one after each writeback, on tmpfs one that is
+// the first touch of its page.
 
 import { type Err, ok, type Result } from '../base/errno.ts';
 import type { MmapRequest } from './api.ts';
@@ -186,7 +186,29 @@ function touch(core: Core, mapping: Mapping, at: number, length: number, prot: n
 export function peek(core: Core, id: MappingId, at: number, length: number): Result<Uint8Array> {
   const mapping = core.mapping(id);
   const err = touch(core, mapping, at, length, PROT_READ);
-  return err !== 0 ? { ok: false, errno: err } : shown(core, mapping, at, length);
+  if (err !== 0) return { ok: false, errno: err };
+  if (mapping.shared && mapping.file !== null) faultAround(core, mapping, mapping.file, at, length);
+  return shown(core, mapping, at, length);
+}
+
+/** Pages that one read fault maps, where they are in the cache. */
+const FAULT_AROUND_PAGES = 16;
+
+/**
+ * Where the file system does not ask to be told of stores, a load maps the page writable, and those around it: no later
+ * store faults, so the file's times and change cookie stay.
+ *
+ * @kernel mm/memory.c do_fault_around()
+ * @deviation the windows are counted from the start of the mapping, not from the address it happens to lie at
+ */
+function faultAround(core: Core, mapping: Mapping, file: FileId, at: number, length: number): void {
+  const inode = dataInode(core, core.inode(core.file(file).inode));
+  if (core.fs(inode.sb).mkwrite || length === 0) return;
+  const first = Math.floor(at / PAGE_SIZE / FAULT_AROUND_PAGES) * FAULT_AROUND_PAGES;
+  const last = Math.floor((at + length - 1) / PAGE_SIZE / FAULT_AROUND_PAGES + 1) * FAULT_AROUND_PAGES;
+  const end = Math.min(last, (mappedEnd(inode) - mapping.offset) / PAGE_SIZE, mapping.length / PAGE_SIZE);
+  const window = Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
+  core.setMapping({ ...mapping, pages: joined(mapping.pages, window) });
 }
 
 function pagesOf(at: number, length: number): number[] {
@@ -233,7 +255,7 @@ function storeShared(core: Core, mapping: Mapping, file: FileId, at: number, dat
   bytes.set(data.subarray(0, Math.max(0, bytes.length - from)), Math.min(from, bytes.length));
   const pages = joined(mapping.pages, pagesOf(at, data.length));
   const content = bytesContent(bytes);
-  const told = core.fs(inode.sb).mkwrite && pages.length > mapping.pages.length;
+  const told = pages.length > mapping.pages.length;
   core.setInode(told ? modified(core, inode, { content }) : { ...inode, content });
   core.setMapping({ ...mapping, pages });
   return 0;

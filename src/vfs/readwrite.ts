@@ -266,9 +266,10 @@ export function fsync(core: Core, id: FileId): Err {
   if ((inode.mode & S_IFMT) === S_IFBLK) return deviceSync(core, blockDevice(core, inode.rdev)?.name ?? '');
   writeBack(core, dataInode(core, inode).key);
   if (inode.dirtied >= 0) core.setInode({ ...core.inode(inode.key), dirtied: -1 });
-  for (const m of core.state.mappings.values())
-    if (m.shared && m.pages.length > 0 && m.file !== null && core.file(m.file).inode === file.inode)
-      core.setMapping({ ...m, pages: [] });
+  if (core.fs(dataInode(core, inode).sb).mkwrite)
+    for (const m of core.state.mappings.values())
+      if (m.shared && m.pages.length > 0 && m.file !== null && core.file(m.file).inode === file.inode)
+        core.setMapping({ ...m, pages: [] });
   return 0;
 }
 

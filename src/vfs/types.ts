@@ -278,7 +278,8 @@ export interface Mapping {
    */
   readonly image: Uint8Array | null;
   /**
-   * Private mapping: pages that were stored to; shared mapping: pages the file system was told of (mkwrite).
+   * Private mapping: pages that were stored to. Shared mapping: pages whose next store is not noticed, because
+   * the file system was told of one (page_mkwrite), or because the page is mapped and it does not ask (tmpfs).
    * Ascending.
    */
   readonly pages: readonly number[];
