@@ -108,6 +108,21 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
     return machine;
   }
 
+  static readonly #booted = new WeakMap<MachineConfig, MachineState>();
+
+  /**
+   * As boot(), but the same config object boots once: later calls give forks of the machine as it was then. For
+   * runs that start from one machine again and again; the config must not be changed in between.
+   */
+  static bootOnce(config: MachineConfig): Machine {
+    let state = Machine.#booted.get(config);
+    if (state === undefined) {
+      state = Machine.boot(config).state;
+      Machine.#booted.set(config, state);
+    }
+    return new Machine(state);
+  }
+
   static fromState(state: MachineState): Machine {
     return new Machine(state);
   }

@@ -212,7 +212,7 @@ class Loader {
 export function loadScenario(file: string, text: string, options: LoadOptions = {}): LoadResult {
   const parsed = parseSource(file, text);
   if (!parsed.ok) return { ok: false, text, diagnostics: sortDiagnostics(parsed.diagnostics) };
-  const { source } = parsed;
+  const { source, mistakes } = parsed;
   const loader = new Loader(source, options);
   loader.keys();
   const head = loader.head();
@@ -230,7 +230,8 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
     ...policyDiagnostics(source, good, profile),
     ...(boot === undefined ? [] : bootPolicyDiagnostics(source, boot)),
   ];
-  const diagnostics = sortDiagnostics([...loader.diagnostics, ...loader.builder.diagnostics, ...policies]);
+  const found = [...mistakes, ...loader.diagnostics, ...loader.builder.diagnostics, ...policies];
+  const diagnostics = sortDiagnostics(found);
   if (head === undefined || diagnostics.some((d) => d.severity === 'error'))
     return { ok: false, text, diagnostics };
   const scenario: Scenario = {

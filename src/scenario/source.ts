@@ -74,7 +74,8 @@ export class Source {
 }
 
 export type SourceResult =
-  | { readonly ok: true; readonly source: Source }
+  /** `mistakes` do not hide the rest of the text: the schema is checked as well. */
+  | { readonly ok: true; readonly source: Source; readonly mistakes: readonly Diagnostic[] }
   | { readonly ok: false; readonly lines: LineIndex; readonly diagnostics: readonly Diagnostic[] };
 
 function pointer(path: readonly PathStep[]): string {
@@ -140,6 +141,11 @@ class Walk {
   readonly #open = new Set<Node>();
   #values = 0;
   #stopped = false;
+
+  /** Whether the walk ended before the end of the document. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
 
   constructor(lines: LineIndex) {
     this.#lines = lines;
@@ -221,7 +227,9 @@ class Walk {
   #scalar(value: unknown, written: unknown, span: Span): unknown {
     if (typeof value === 'number' && typeof written === 'string' && /^[-+]?0\d+$/.test(written)) {
       const help = `put quotes around it: "${written}"`;
-      return this.#report(span, 'yaml.leading_zero', `\`${written}\` is read as ${value}`, help);
+      this.#report(span, 'yaml.leading_zero', `\`${written}\` is read as ${value}`, help);
+      // What the author meant, so that the schema has nothing more to say about it.
+      return written;
     }
     if (typeof value === 'number' && (!Number.isFinite(value) || Math.abs(value) > Number.MAX_SAFE_INTEGER))
       return this.#report(
@@ -240,7 +248,10 @@ function keyText(value: unknown, source: unknown): string {
   return typeof source === 'string' ? source : String(value);
 }
 
-/** Parses a text; every mistake of the YAML itself is reported at once. */
+/**
+ * Parses a text; every mistake of the YAML itself is reported at once, and those that leave it readable
+ * beside it.
+ */
 export function parseSource(name: string, text: string): SourceResult {
   if (text.length > SOURCE_LIMITS.length) {
     const lines = new LineIndex(text.slice(0, 200));
@@ -252,10 +263,12 @@ export function parseSource(name: string, text: string): SourceResult {
   const refused = refuse(text, lines);
   if (refused !== null) return { ok: false, lines, diagnostics: [refused] };
   const doc = parseDocument<ParsedNode>(text, { version: '1.2', prettyErrors: true, logLevel: 'error' });
-  const problems = [...doc.errors, ...doc.warnings].map((e) => fromYamlError(lines, e));
-  if (problems.length > 0) return { ok: false, lines, diagnostics: problems };
+  const problems = [...doc.errors, ...doc.warnings];
+  const diagnostics = problems.map((e) => fromYamlError(lines, e));
+  if (problems.some((e) => e.code !== 'DUPLICATE_KEY')) return { ok: false, lines, diagnostics };
   const walk = new Walk(lines);
   const value = walk.value(doc.contents, [], null, null);
-  if (walk.diagnostics.length > 0) return { ok: false, lines, diagnostics: walk.diagnostics };
-  return { ok: true, source: new Source(name, lines, value, walk.places) };
+  const mistakes = [...diagnostics, ...walk.diagnostics];
+  if (walk.stopped) return { ok: false, lines, diagnostics: mistakes };
+  return { ok: true, source: new Source(name, lines, value, walk.places), mistakes };
 }

@@ -264,6 +264,9 @@ export function releaseReal(core: Core, inode: Inode): void {
   if (inode.realData !== null) releaseInode(core, inode.realData);
 }
 
+/** Whether an inode is only a record for a task that stands in a removed directory. */
+export const isGone = (inode: Inode): boolean => (inode.flags & I_FREED) !== 0;
+
 /** Whether writeback still has to store an inode. */
 export function isDirty(core: Core, inode: Inode): boolean {
   return inode.dirtied >= 0 && core.env.clock.state.uptimeUs - inode.dirtied < DIRTY_EXPIRE_US;

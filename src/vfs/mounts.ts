@@ -12,7 +12,7 @@ import type { Core } from './core.ts';
 import { hashChild, mountKey, newDentry } from './dcache.ts';
 import { blockDevice, makedev } from './device.ts';
 import { behaviourOf, typeNamed } from './filesystems.ts';
-import { forget, newInode, releaseReal } from './inode.ts';
+import { forget, isGone, newInode, releaseReal } from './inode.ts';
 import { type FsParameters, parseParameters } from './mount-options.ts';
 import { pathLookup } from './namei.ts';
 import { capable, isDir, nsCapable } from './perm.ts';
@@ -384,6 +384,18 @@ function hasWriters(core: Core, test: (m: Mount) => boolean): boolean {
   return false;
 }
 
+/**
+ * Whether a file system cannot become read-only now: a file is open for writing, or waits for its last user to go.
+ *
+ * @kernel fs/namespace.c sb_prepare_remount_readonly()
+ */
+function keepsWriting(core: Core, id: SbId): boolean {
+  if (hasWriters(core, (m) => m.sb === id)) return true;
+  for (const inode of core.state.inodes.values())
+    if (inode.sb === id && inode.nlink === 0 && !isGone(inode)) return true;
+  return false;
+}
+
 /** @kernel fs/namespace.c do_remount() */
 function remount(core: Core, task: VfsTask, at: PathRef, request: MountRequest): Err {
   const m = core.mountOf(at.mount);
@@ -396,8 +408,7 @@ function remount(core: Core, task: VfsTask, at: PathRef, request: MountRequest):
     if (!nsCapable(task.cred, sb.userNs, CAP_SYS_ADMIN)) return core.refuse('EPERM', 'vfs.no_capability');
     const device = sb.device === null ? undefined : core.state.devices.get(sb.device);
     if (!flags.readonly && device?.readonly === true) return core.refuse('EACCES', 'vfs.read_only');
-    if (flags.readonly && !sb.readonly && hasWriters(core, (x) => x.sb === sb.id))
-      return core.refuse('EBUSY', 'vfs.busy');
+    if (flags.readonly && !sb.readonly && keepsWriting(core, sb.id)) return core.refuse('EBUSY', 'vfs.busy');
     core.setSuperblock({ ...core.superblock(m.sb), readonly: flags.readonly });
   } else if (flags.readonly && !m.readonly && hasWriters(core, (x) => x.id === m.id))
     return core.refuse('EBUSY', 'vfs.busy');
@@ -414,6 +425,7 @@ export function umount(core: Core, task: VfsTask, path: string, detach: boolean)
   const m = core.mountOf(found.value.mount);
   if (m.root !== found.value.dentry || m.ns !== task.ns) return core.refuse('EINVAL', 'vfs.bad_argument');
   if (m.id === task.root.mount && !detach) {
+    if (keepsWriting(core, m.sb)) return core.refuse('EBUSY', 'vfs.busy');
     core.setSuperblock({ ...core.superblock(m.sb), readonly: true });
     return 0;
   }

@@ -179,6 +179,16 @@ describe('laws of the machine', () => {
     );
   });
 
+  it('a machine that was booted once is the machine that boots anew', () => {
+    const config = { cmdline: 'ima_policy=tcb', seed: 'once' };
+    const fresh = Machine.boot(config);
+    Machine.bootOnce(config).sys(1).mkdir('/leaves-no-mark', 0o755);
+    const again = Machine.bootOnce(config);
+    expect(again.traceDigest()).toBe(fresh.traceDigest());
+    expect(again.toJSON()).toEqual(fresh.toJSON());
+    expect(again.sys(1).stat('/leaves-no-mark')).toEqual({ ok: false, errno: 'ENOENT' });
+  });
+
   it('a fork never sees what the other side does', () => {
     fc.assert(
       fc.property(steps, steps, steps, (before, mine, theirs) => {

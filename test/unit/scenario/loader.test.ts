@@ -124,6 +124,15 @@ describe('mistakes', () => {
 });
 
 describe('YAML itself', () => {
+  it('does not hide the mistakes of the scenario behind those of the YAML', () => {
+    const text = `${HEAD}kind: lesson\nsteps:\n  - { op: raed, path: /a }\n  - { op: chmod, path: /a, mode: 0644 }\n`;
+    expect(problems(text).map((p) => p.split(':').slice(0, 2).join(':'))).toEqual([
+      '3:1 yaml.duplicate_key',
+      '5:11 unknown_op',
+      '6:34 yaml.leading_zero',
+    ]);
+  });
+
   it.each([
     ['a key twice', 'title: a\ntitle: b\n', '2:1 yaml.duplicate_key'],
     [
