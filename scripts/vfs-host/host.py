@@ -61,6 +61,10 @@ def one(op, slots):
     if k == 'readlink': return os.readlink(p)
     if k == 'readdir': return sorted(os.listdir(p))
     if k == 'access': os.stat(p); return None
+    if k == 'mount':
+        f = sum({'ro': 1, 'nosuid': 2, 'nodev': 4, 'noexec': 8, 'remount': 32, 'bind': 4096, 'move': 8192, 'rbind': 20480}[w] for w in op['flags'])
+        check(libc.mount(op['source'].encode(), p.encode(), op['type'].encode(), f, b'')); return None
+    if k == 'umount': check(libc.umount2(p.encode(), 2 if op['detach'] else 0)); return None
     if k in ('stat', 'lstat'):
         s = os.stat(p) if k == 'stat' else os.lstat(p)
         return [s.st_mode, s.st_nlink, s.st_uid, s.st_gid, s.st_size if stat.S_ISREG(s.st_mode) else 0]
@@ -119,6 +123,9 @@ for i, ops in enumerate(job['runs']):
             mounted(base, ops); ops = ops[job['lower']:]
             os.chroot(base + '/m'); os.chdir('/')
         else:
+            if job.get('mounts'):
+                check(libc.unshare(0x20000)); check(libc.mount(b'', b'/', b'', 16384 | (1 << 18), b''))
+                check(libc.mount(b't', base.encode(), b'tmpfs', 0, b'mode=755'))
             os.chroot(base); os.chdir('/')
             os.umask(0)
             os.mkdir('/tmp', 0o1777); os.chmod('/tmp', 0o1777)

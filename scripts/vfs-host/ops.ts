@@ -48,6 +48,9 @@ export interface Op {
   readonly to_gid?: number;
   readonly time?: number | null;
   readonly rflags?: number;
+  readonly source?: string;
+  readonly type?: string;
+  readonly detach?: boolean;
 }
 
 export type Outcome = readonly [err: string, value: unknown];
@@ -140,6 +143,15 @@ export class Simulated {
     const sb = this.vfs.createSuperblock({ type, rootMode: 0o755 });
     this.root = this.vfs.attach(sb, 1, null);
     if (type === 'ext4') this.vfs.depopulate(this.lookup(this.task({ op: '' }), '/lost+found'));
+    this.vfs.populate(this.root, '/tmp', { mode: S_IFDIR | 0o1777 });
+  }
+
+  /** Goes on below a mount of its own, as in a chroot. */
+  enterMount(): void {
+    this.vfs.populate(this.root, '/r', { mode: S_IFDIR | 0o755 });
+    const root = this.task({ op: '' });
+    this.vfs.mount(root, { source: 't', target: '/r', type: 'tmpfs', flags: [], data: 'mode=755' });
+    this.root = this.lookup(root, '/r');
     this.vfs.populate(this.root, '/tmp', { mode: S_IFDIR | 0o1777 });
   }
 
@@ -317,6 +329,18 @@ export class Simulated {
       r.ok ? ['OK', map(r.value)] : [r.errno, null];
     const { vfs } = this;
     switch (op.op) {
+      case 'mount':
+        return err(
+          vfs.mount(task, {
+            source: op.source ?? '',
+            target: path,
+            type: op.type ?? '',
+            flags: op.flags ?? [],
+            data: '',
+          }),
+        );
+      case 'umount':
+        return err(vfs.umount(task, path, op.detach));
       case 'mkdir':
         return err(vfs.mkdir(task, path, op.mode ?? 0));
       case 'rmdir':
@@ -592,4 +616,49 @@ export function randomXattrOps(below: (n: number) => number, length: number): Op
     { op: 'open', path: '/a', slot: 'x', flags: ['rdwr', 'creat'], mode: 0o6755 },
   ];
   return [...prelude, ...Array.from({ length }, one)];
+}
+
+/** Sequences that mount, bind, move and unmount on a small tree. */
+export function randomMountOps(below: (n: number) => number, length: number): Op[] {
+  const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
+  const path = (): string => {
+    let out = '';
+    for (let i = 0; i <= below(3); i++) out += `/${pick(['a', 'b', 'c', 'a', 'b', '..'])}`;
+    return below(20) === 0 ? '/a/f' : out;
+  };
+  const slot = (): string => pick(['x', 'y']);
+  const makers: (() => Op)[] = [
+    () => ({ op: 'mkdir', path: path(), mode: 0o755 }),
+    () => ({ op: 'mkdir', path: path(), mode: 0o755 }),
+    () => ({
+      op: 'mount',
+      source: 't',
+      path: path(),
+      type: 'tmpfs',
+      flags: pick([[], [], ['ro'], ['noexec']]),
+    }),
+    () => ({ op: 'mount', source: path(), path: path(), type: '', flags: [pick(['bind', 'bind', 'rbind'])] }),
+    () => ({ op: 'mount', source: path(), path: path(), type: '', flags: ['move'] }),
+    () => ({
+      op: 'mount',
+      source: '',
+      path: path(),
+      type: '',
+      flags: pick([['remount'], ['remount', 'ro'], ['remount', 'bind', 'ro'], ['remount', 'bind']]),
+    }),
+    // Kernels differ in what a root that was detached below the task's feet still allows.
+    () => ({ op: 'umount', path: path().replaceAll('/..', '/a'), detach: below(3) === 0 }),
+    () => ({ op: 'umount', path: path(), detach: false }),
+    () => ({ op: 'open', path: `${path()}/f`, slot: slot(), flags: ['rdwr', 'creat'], mode: 0o644 }),
+    () => ({ op: 'open', path: path(), slot: slot(), flags: ['rdonly'] }),
+    () => ({ op: 'write', slot: slot(), data: 'data' }),
+    () => ({ op: 'close', slot: slot() }),
+    () => ({ op: pick(['rmdir', 'unlink']), path: path() }),
+    () => ({ op: pick(['rename', 'link']), path: path(), to: path(), rflags: 0 }),
+    () => ({ op: 'readdir', path: path() }),
+    () => ({ op: 'stat', path: path() }),
+    () => ({ op: 'chmod', path: path(), mode: pick([0o755, 0o700]) }),
+  ];
+  const prelude: Op[] = ['/a', '/b', '/a/b', '/a/c'].map((p) => ({ op: 'mkdir', path: p, mode: 0o755 }));
+  return [...prelude, ...Array.from({ length }, () => pick(makers)())];
 }

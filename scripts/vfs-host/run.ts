@@ -1,5 +1,5 @@
 // Compares the VFS with this machine's own kernel: random operation sequences on both, as root in a chroot.
-//   npx tsx scripts/vfs-host/run.ts DIR tmpfs|ext4 RUNS LENGTH [SEED] [all|xattr|overlay|metacopy]
+//   npx tsx scripts/vfs-host/run.ts DIR tmpfs|ext4 RUNS LENGTH [SEED] [all|xattr|mounts|overlay|metacopy]
 // DIR lies on a file system of the named type. Prints every sequence that differs, cut to its shortest prefix. Needs Linux,
 // root and python3; not a part of the test suite, which has the same comparison through node:fs.
 
@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { Random, seedRandom } from '../../src/base/random.ts';
 import type { FsType } from '../../src/vfs/types.ts';
-import { type Op, type RunResult, randomOps, randomXattrOps, Simulated } from './ops.ts';
+import { type Op, type RunResult, randomMountOps, randomOps, randomXattrOps, Simulated } from './ops.ts';
 
 const [dir = '/dev/shm', type = 'tmpfs', runs = '100', length = '40', seed = '1', kind = 'all'] =
   process.argv.slice(2);
@@ -25,7 +25,12 @@ const settings = {
 function onHost(lists: readonly (readonly Op[])[]): RunResult[] {
   const base = mkdtempSync(`${dir}/vfs-`);
   try {
-    const input = JSON.stringify({ base, runs: lists, ...(overlay ? { lower: LOWER, metacopy } : {}) });
+    const input = JSON.stringify({
+      base,
+      runs: lists,
+      mounts: kind === 'mounts',
+      ...(overlay ? { lower: LOWER, metacopy } : {}),
+    });
     const out = execFileSync('python3', [new URL('./host.py', import.meta.url).pathname], {
       input,
       maxBuffer: 1 << 30,
@@ -42,7 +47,7 @@ function onHost(lists: readonly (readonly Op[])[]): RunResult[] {
 
 const lists = Array.from({ length: Number(runs) }, (_, i) => {
   const random = new Random(seedRandom(`${seed}/${i}`));
-  const make = kind === 'xattr' ? randomXattrOps : randomOps;
+  const make = kind === 'xattr' ? randomXattrOps : kind === 'mounts' ? randomMountOps : randomOps;
   const ops = make((n) => random.u32() % n, Number(length), overlay);
   // metacopy brings redirects with it, which the simulation leaves out.
   return metacopy === 'on' ? ops.map((op) => (op.op === 'rename' ? { op: 'stat', path: '/a' } : op)) : ops;
@@ -56,6 +61,7 @@ for (const [i, all] of lists.entries()) {
   const want = host[i];
   if (want === undefined) throw new Error('host gave no result');
   const machine = new Simulated(type as FsType, settings);
+  if (kind === 'mounts') machine.enterMount();
   if (overlay) machine.enterOverlay(all.slice(0, LOWER), metacopy);
   const got = machine.run(ops);
   const at = ops.findIndex((_, k) => JSON.stringify(got.ops[k]) !== JSON.stringify(want.ops[k]));

@@ -334,22 +334,38 @@ function bind(core: Core, task: VfsTask, on: PathRef, source: string, recurse: b
   const { dentry } = found.value;
   if (isDir(core.inode(core.dentry(dentry).inode)) !== isDir(core.inode(core.dentry(on.dentry).inode)))
     return core.refuse('ENOTDIR', 'vfs.not_directory');
-  const below = recurse ? childrenOf(core, from.id) : [];
+  const below = recurse ? childrenOf(core, from.id, dentry) : [];
   const id = addMount(core, from.sb, dentry, task.ns, on, from);
   const copies = new Map<MountId, MountId>([[from.id, id]]);
   for (const m of below) copyMount(core, m, task.ns, copies);
   return 0;
 }
 
-/** All mounts below one, parents first. */
-function childrenOf(core: Core, id: MountId): readonly Mount[] {
+/** Whether a dentry is another one or lies below it. */
+function isSubdir(core: Core, id: DentryId | null, above: DentryId): boolean {
+  for (let at = id; at !== null; ) {
+    if (at === above) return true;
+    const { parent } = core.dentry(at);
+    if (parent === at) return false;
+    at = parent;
+  }
+  return false;
+}
+
+/** All mounts below one, parents first; only those below a dentry of it, when one is given. */
+function childrenOf(core: Core, id: MountId, below?: DentryId): readonly Mount[] {
   const all = [...core.state.mounts.values()].sort((a, b) => a.id - b.id);
   const out: Mount[] = [];
   const inside = new Set<MountId>([id]);
-  for (const m of all) {
-    if (m.parent === null || !inside.has(m.parent)) continue;
-    inside.add(m.id);
-    out.push(m);
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (const m of all) {
+      if (m.parent === null || inside.has(m.id) || !inside.has(m.parent)) continue;
+      if (m.parent === id && below !== undefined && !isSubdir(core, m.mountpoint, below)) continue;
+      inside.add(m.id);
+      out.push(m);
+      grew = true;
+    }
   }
   return out;
 }
@@ -368,9 +384,9 @@ function moveMount(core: Core, task: VfsTask, on: PathRef, source: string): Err 
   const m = core.mountOf(found.value.mount);
   if (m.root !== found.value.dentry || m.parent === null || m.ns !== task.ns)
     return core.refuse('EINVAL', 'vfs.bad_argument');
-  if ([m, ...childrenOf(core, m.id)].some((x) => x.id === on.mount)) return core.refuse('ELOOP', 'vfs.loop');
   if (isDir(core.inode(core.dentry(m.root).inode)) !== isDir(core.inode(core.dentry(on.dentry).inode)))
     return core.refuse('EINVAL', 'vfs.not_directory');
+  if ([m, ...childrenOf(core, m.id)].some((x) => x.id === on.mount)) return core.refuse('ELOOP', 'vfs.loop');
   uncover(core, m);
   core.setMount({ ...m, parent: on.mount, mountpoint: on.dentry });
   cover(core, on, m.id);
@@ -438,8 +454,8 @@ export function umount(core: Core, task: VfsTask, path: string, detach: boolean)
   return 0;
 }
 
-function inUse(core: Core, task: VfsTask, id: MountId): boolean {
-  if (task.cwd.mount === id || task.root.mount === id) return true;
+function inUse(core: Core, task: VfsTask | null, id: MountId): boolean {
+  if (task !== null && (task.cwd.mount === id || task.root.mount === id)) return true;
   if (core.env.mountInUse?.(id) === true) return true;
   for (const file of core.state.files.values()) if (file.path.mount === id) return true;
   return false;
@@ -452,7 +468,7 @@ function inUse(core: Core, task: VfsTask, id: MountId): boolean {
  */
 function removeMount(core: Core, m: Mount): void {
   uncover(core, m);
-  const busy = [...core.state.files.values()].some((f) => f.path.mount === m.id);
+  const busy = inUse(core, core.current, m.id);
   if (busy) core.setMount({ ...m, parent: null, mountpoint: null, ns: -1 });
   else core.state = { ...core.state, mounts: core.state.mounts.delete(m.id) };
   const sb = core.superblock(m.sb);
@@ -466,7 +482,7 @@ export function mntput(core: Core, id: MountId): void {
   const m = core.state.mounts.get(id);
   if (m === undefined || m.ns !== -1 || m.parent !== null || id === core.state.shmMount) return;
   if (core.state.superblocks.get(m.sb)?.overlay !== undefined && isLayer(core, id)) return;
-  if ([...core.state.files.values()].some((f) => f.path.mount === id)) return;
+  if (inUse(core, core.current, id)) return;
   core.state = { ...core.state, mounts: core.state.mounts.delete(id) };
   const sb = core.superblock(m.sb);
   core.setSuperblock({ ...sb, mounted: sb.mounted - 1 });

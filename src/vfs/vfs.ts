@@ -111,6 +111,7 @@ export class Vfs extends Core implements VfsApi {
   }
 
   umount(task: VfsTask, path: string, detach = false): Err {
+    this.current = task;
     return this.finish('vfs.umount', mounts.umount(this, task, path, detach), { path });
   }
 
