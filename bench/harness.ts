@@ -13,7 +13,9 @@ export interface Measured {
 }
 
 const ROUNDS = 5;
-const ROUND_MS = 150;
+const ROUND_MS = 300;
+/** Code runs this long before it counts: what is compiled late is not what a long run sees. */
+const WARM_UP_MS = 1500;
 
 function once(task: Task, n: number): number {
   const start = process.hrtime.bigint();
@@ -25,6 +27,7 @@ function once(task: Task, n: number): number {
 export function measure(tasks: readonly Task[]): Measured[] {
   const batch = tasks.map((task) => {
     let n = 1;
+    for (let spent = 0; spent < WARM_UP_MS; ) spent += once(task, 10);
     while (once(task, n) < ROUND_MS / 4 && n < 1e7) n *= 2;
     return n;
   });
