@@ -1,5 +1,5 @@
-// File operations as data, a generator of random sequences, and an executor on the simulated VFS: shared by the comparison
-// with the host's kernel (scripts/vfs-host/run.ts) and by the property tests.
+// File operations as data, a generator of random sequences, and an executor on the simulated VFS: shared by
+// the comparison with the host's kernel (scripts/vfs-host/run.ts) and by the property tests.
 
 import { fromLatin1, latin1 } from '../../src/base/bytes.ts';
 import { Clock } from '../../src/base/clock.ts';

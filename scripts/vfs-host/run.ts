@@ -1,7 +1,8 @@
 // Compares the VFS with this machine's own kernel: random operation sequences on both, as root in a chroot.
 //   npx tsx scripts/vfs-host/run.ts DIR tmpfs|ext4 RUNS LENGTH [SEED] [all|xattr|mounts|overlay|metacopy]
-// DIR lies on a file system of the named type. Prints every sequence that differs, cut to its shortest prefix. Needs Linux,
-// root and python3; not a part of the test suite, which has the same comparison through node:fs.
+// DIR lies on a file system of the named type. Prints every sequence that differs, cut to its shortest
+// prefix. Needs Linux, root and python3; not a part of the test suite, which has the same comparison
+// through node:fs.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

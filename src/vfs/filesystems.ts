@@ -42,8 +42,8 @@ export interface FsBehaviour {
   /** FMODE_CAN_ODIRECT. */
   readonly direct: boolean;
   /**
-   * The first store to a clean page of a shared mapping is seen by the file system (page_mkwrite), which stamps
-   * the file. Without it only a store that is the first touch of its page is noticed.
+   * The first store to a clean page of a shared mapping is seen by the file system (page_mkwrite), which
+   * stamps the file. Without it only a store that is the first touch of its page is noticed.
    */
   readonly mkwrite: boolean;
   /** Files can have seals (memfd). */

@@ -1,5 +1,5 @@
-// memfd_create(2) and seals: an unnamed file on the kernel's own tmpfs mount, which is in no namespace. Huge pages are left
-// out, so are pages that a direct I/O still holds.
+// memfd_create(2) and seals: an unnamed file on the kernel's own tmpfs mount, which is in no namespace.
+// Huge pages are left out, so are pages that a direct I/O still holds.
 
 import { type Err, ok, type Result } from '../base/errno.ts';
 import {

@@ -1,7 +1,7 @@
-// Memory mappings: mmap, mprotect, munmap and what a program's loads and stores through them do. A mapping is
-// one record (no address space, no splitting of areas); private pages are copied at the first store. Stores to
-// shared pages are noticed as page faults are: on ext4 the first one after each writeback, on tmpfs one that is
-// the first touch of its page.
+// Memory mappings: mmap, mprotect, munmap and what a program's loads and stores through them do. A mapping
+// is one record (no address space, no splitting of areas); private pages are copied at the first store.
+// Stores to shared pages are noticed as page faults are: on ext4 the first one after each writeback, on
+// tmpfs one that is the first touch of its page.
 
 import { type Err, ok, type Result } from '../base/errno.ts';
 import type { MmapRequest } from './api.ts';
@@ -195,8 +195,8 @@ export function peek(core: Core, id: MappingId, at: number, length: number): Res
 const FAULT_AROUND_PAGES = 16;
 
 /**
- * Where the file system does not ask to be told of stores, a load maps the page writable, and those around it: no later
- * store faults, so the file's times and change cookie stay.
+ * Where the file system does not ask to be told of stores, a load maps the page writable, and those around
+ * it: no later store faults, so the file's times and change cookie stay.
  *
  * @kernel mm/memory.c do_fault_around()
  * @deviation the windows are counted from the start of the mapping, not from the address it happens to lie at

@@ -401,7 +401,8 @@ function hasWriters(core: Core, test: (m: Mount) => boolean): boolean {
 }
 
 /**
- * Whether a file system cannot become read-only now: a file is open for writing, or waits for its last user to go.
+ * Whether a file system cannot become read-only now: a file is open for writing, or waits for its last user
+ * to go.
  *
  * @kernel fs/namespace.c sb_prepare_remount_readonly()
  */

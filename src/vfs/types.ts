@@ -224,7 +224,7 @@ export interface Inode {
   readonly openCount: number;
   /** VM_SHARED mappings that are or may become writable (i_mmap_writable). */
   readonly mmapWritable: number;
-  /** I_LINKABLE, S_DEAD, S_NOEXPIRE bits of this model: see inode.ts. */
+  /** I_LINKABLE, S_DEAD and bits of this model: see inode.ts. */
   readonly flags: number;
   /** Uptime in microseconds of the first change that is not written back; -1 when clean. */
   readonly dirtied: number;
@@ -278,9 +278,9 @@ export interface Mapping {
    */
   readonly image: Uint8Array | null;
   /**
-   * Private mapping: pages that were stored to. Shared mapping: pages whose next store is not noticed, because
-   * the file system was told of one (page_mkwrite), or because the page is mapped and it does not ask (tmpfs).
-   * Ascending.
+   * Private mapping: pages that were stored to. Shared mapping: pages whose next store is not noticed,
+   * because the file system was told of one (page_mkwrite), or because the page is mapped and it does not
+   * ask (tmpfs). Ascending.
    */
   readonly pages: readonly number[];
 }

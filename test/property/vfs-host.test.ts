@@ -1,5 +1,6 @@
-// The VFS against this machine's own kernel: random sequences of file operations through node:fs and through the simulation
-// give the same errnos, the same bytes and the same tree. Runs as whoever runs the tests, in a directory of its own.
+// The VFS against this machine's own kernel: random sequences of file operations through node:fs and
+// through the simulation give the same errnos, the same bytes and the same tree. Runs as whoever runs the
+// tests, in a directory of its own.
 
 import {
   chmodSync,

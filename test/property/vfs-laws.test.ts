@@ -1,5 +1,5 @@
-// Laws that hold after any sequence of operations: counts equal what they count, no record points nowhere, a state that
-// went through JSON goes on alike, forks never see each other.
+// Laws that hold after any sequence of operations: counts equal what they count, no record points nowhere,
+// a state that went through JSON goes on alike, forks never see each other.
 
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';

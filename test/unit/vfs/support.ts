@@ -93,7 +93,7 @@ export interface World {
   task(over?: Partial<Cred>, rest?: Partial<VfsTask>): VfsTask;
 }
 
-/** A machine's file tree: `type` as root, /mnt with an ext4 file system on /dev/vdc, which is not mounted yet. */
+/** A file tree with `type` as root; ext4 on /dev/vdc and vfat on /dev/vdd wait to be mounted. */
 export function world(type: FsType = 'tmpfs', over: Partial<SecurityHooks> = {}): World {
   const calls: Call[] = [];
   const pseudo = new Map<string, PseudoNode>();
