@@ -54,7 +54,9 @@ class Scanner {
   }
 }
 
-/** Offset of the first character that cannot stand where it stands; the text's length when it ends too early. */
+/**
+ * Offset of the first character that cannot stand where it stands; the text's length when it ends too early.
+ */
 export function jsonErrorOffset(text: string): number {
   const scanner = new Scanner(text);
   if (scanner.value()) scanner.end();

@@ -1,6 +1,6 @@
-// What each room sees of the others: its environment over the machine's rooms. Cursors are reached by getters,
-// so that making one room makes no other; functions are fields, because rooms may take them out of their
-// environment before they call them.
+// What each room sees of the others: its environment over the machine's rooms. Cursors are reached by
+// getters, so that making one room makes no other; functions are fields, because rooms may take them out of
+// their environment before they call them.
 
 import type { Clock } from '../base/clock.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';

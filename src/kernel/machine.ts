@@ -111,8 +111,8 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
   static readonly #booted = new WeakMap<MachineConfig, MachineState>();
 
   /**
-   * As boot(), but the same config object boots once: later calls give forks of the machine as it was then. For
-   * runs that start from one machine again and again; the config must not be changed in between.
+   * As boot(), but the same config object boots once: later calls give forks of the machine as it was then.
+   * For runs that start from one machine again and again; the config must not be changed in between.
    */
   static bootOnce(config: MachineConfig): Machine {
     let state = Machine.#booted.get(config);

@@ -150,7 +150,10 @@ function sysctlNode(k: Kernel, entry: Sysctl): PseudoNode {
   };
 }
 
-/** Bit 1 of what is written: pages; bit 2: dentries and inodes. @kernel fs/drop_caches.c drop_caches_sysctl_handler() */
+/**
+ * Bit 1 of what is written: pages; bit 2: dentries and inodes.
+ * @kernel fs/drop_caches.c drop_caches_sysctl_handler()
+ */
 function dropCaches(k: Kernel): PseudoNode {
   return {
     write: (_task, _file, data) => {

@@ -106,7 +106,9 @@ export function findOp(name: string): OpDeclaration | undefined {
   return DECLARATIONS.get(name);
 }
 
-/** Complaints about an operation's arguments; unknown members are let through, as the recording program does. */
+/**
+ * Complaints about an operation's arguments; unknown members are let through, as the recording program does.
+ */
 export function checkOp(
   op: OpInput,
 ): readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] {
