@@ -35,7 +35,7 @@ const ZERO_UUID = new Uint8Array(16);
 const SINGLE: readonly FsType[] = ['proc', 'sysfs', 'securityfs', 'devtmpfs', 'smackfs'];
 
 /** @kernel lib/uuid.c uuid_gen() */
-function randomUuid(core: Core): Uint8Array {
+export function randomUuid(core: Core): Uint8Array {
   const uuid = core.env.random.bytes(16);
   uuid[6] = ((uuid[6] as number) & 0x0f) | 0x40;
   uuid[8] = ((uuid[8] as number) & 0x3f) | 0x80;

@@ -13,10 +13,10 @@ import { O_RDONLY, O_WRONLY, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from './constan
 import { NO_CONTENT } from './content.ts';
 import type { Core } from './core.ts';
 import { hashChild, NO_NS, newDentry, unhash } from './dcache.ts';
-import { I_LINKABLE, iputFinal, modified } from './inode.ts';
+import { holdInode, I_LINKABLE, iputFinal, modified, releaseInode } from './inode.ts';
 import { addLink, dropDirectory, dropName, isEmpty, moveName, swap } from './links.ts';
 import type { FsParameters } from './mount-options.ts';
-import { createSuperblock, privateMount } from './mounts.ts';
+import { createSuperblock, privateMount, randomUuid } from './mounts.ts';
 import { pathLookup } from './namei.ts';
 import { dentryOpen, type OpenOp, put, tmpfile } from './open.ts';
 import {
@@ -32,6 +32,7 @@ import {
   OVL_METACOPY,
   OVL_OPAQUE,
   OVL_ORIGIN,
+  OVL_UUID,
   type OverlayOps,
   overlayInode,
   realPath,
@@ -142,8 +143,8 @@ function patchLayers(core: Core, sb: SbId, patch: Partial<OverlayLayers>): void 
 }
 
 /**
- * The work directory, and the probes for O_TMPFILE, whiteouts and xattrs that use up inode numbers of the
- * upper layer.
+ * The work directory, and the probes for O_TMPFILE, whiteouts and xattrs that use up inode numbers of the upper
+ * layer. What the kernel held open meanwhile is released at the end: file references are dropped after the call.
  *
  * @kernel fs/overlayfs/super.c ovl_make_workdir()
  */
@@ -151,6 +152,8 @@ function makeWorkdir(core: Core, task: VfsTask, sb: SbId, base: PathRef): void {
   const as = mounter(core, sb, task);
   const dir = core.dentry(base.dentry);
   const old = lookupChild(core, dir, 'work');
+  const kept = old !== undefined && !isEmpty(core, old) ? old.inode : null;
+  if (kept !== null) holdInode(core, kept);
   if (old !== undefined) removeTree(core, old);
   const made = createNode(core, as, core.dentry(dir.id), 'work', { mode: S_IFDIR });
   if (!made.ok) return;
@@ -158,7 +161,6 @@ function makeWorkdir(core: Core, task: VfsTask, sb: SbId, base: PathRef): void {
   notifyChange(core, as, work, { mode: S_IFDIR });
   patchLayers(core, sb, { work });
   const probe = tmpfile(core, as, work, { flags: O_WRONLY, mode: S_IFREG, accMode: 0 });
-  if (probe.ok) put(core, as, probe.value);
   const temp = createTemp(core, as, sb, { mode: S_IFREG });
   if (temp.ok) {
     const whiteout = createNode(core, as, core.dentry(work.dentry), tempName(core, sb), { mode: S_IFCHR });
@@ -167,7 +169,27 @@ function makeWorkdir(core: Core, task: VfsTask, sb: SbId, base: PathRef): void {
   }
   if (setxattr(core, as, work, OVL_OPAQUE, utf8('0'), 0) === 0) removexattr(core, as, work, OVL_OPAQUE);
   else if (layersOf(core, sb).metacopy) patchLayers(core, sb, { metacopy: false });
+  initUuid(core, as, sb);
+  if (probe.ok) put(core, as, probe.value);
+  if (kept !== null) releaseInode(core, kept);
   core.why = null;
+}
+
+/**
+ * The overlay's own uuid, kept in the upper directory: made at the first mount, found again at later ones, none
+ * for an upper directory that an overlay used before.
+ *
+ * @kernel fs/overlayfs/util.c ovl_init_uuid_xattr()
+ */
+function initUuid(core: Core, as: VfsTask, sb: SbId): void {
+  const { upper } = layersOf(core, sb);
+  if (upper === null) return;
+  const root = core.inode(core.dentry(upper.dentry).inode);
+  const known = findXattr(root, OVL_UUID);
+  if (known === undefined && findXattr(root, OVL_IMPURE) !== undefined) return;
+  const uuid = known ?? randomUuid(core);
+  if (known === undefined && setxattr(core, as, upper, OVL_UUID, uuid, 0) !== 0) return;
+  core.setSuperblock({ ...core.superblock(sb), uuid });
 }
 
 function removeTree(core: Core, dentry: Dentry): void {
@@ -421,8 +443,9 @@ function create(core: Core, task: VfsTask, dir: Dentry, name: string, birth: Bir
       : createTemp(core, as, dir.sb, birth);
   if (!made.ok) return made;
   const upper = { mount: into.mount, dentry: made.value.id };
-  const merges = (parent.layers?.lowers.length ?? 0) > 0;
-  if (directory && (covered !== undefined || merges)) {
+  // Without redirects the lower layer may still change below an overlay: new directories stay open to it.
+  const closed = layersOf(core, dir.sb).metacopy && (parent.layers?.lowers.length ?? 0) > 0;
+  if (directory && (covered !== undefined || closed)) {
     setxattr(core, mounter(core, dir.sb, task), upper, OVL_OPAQUE, utf8('y'), 0);
     core.why = null;
   }

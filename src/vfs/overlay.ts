@@ -31,6 +31,7 @@ import { findXattr } from './xattr-store.ts';
 export const OVL_OPAQUE = 'trusted.overlay.opaque';
 export const OVL_METACOPY = 'trusted.overlay.metacopy';
 export const OVL_ORIGIN = 'trusted.overlay.origin';
+export const OVL_UUID = 'trusted.overlay.uuid';
 export const OVL_IMPURE = 'trusted.overlay.impure';
 
 /** How much of a file is copied up: metadata where that is enough, everything, or all but the data. */
