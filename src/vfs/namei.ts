@@ -1,6 +1,5 @@
 // The path walk: components, `.`, `..`, symbolic links, mounts on the way, search permission. Left out:
-// openat2's scoping flags, the sysctls protected_symlinks and friends (off, as the kernel's default), and the
-// atime of symbolic links.
+// openat2's scoping flags and the access time of symbolic links.
 
 import { assert } from '../base/assert.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';

@@ -119,6 +119,21 @@ export function depopulate(core: Core, path: PathRef): void {
   iputFinal(core, inode.key);
 }
 
+/** Bytes of a FAT cluster on a small volume. */
+const CLUSTER = 2048;
+
+/** Size of a FAT directory: every name that is no plain 8.3 one in capitals has long-name slots before its own. */
+function clusters(core: Core, inode: Inode): number {
+  let slots = 2;
+  for (const id of inode.children?.values() ?? []) {
+    const { name } = core.dentry(id);
+    slots += /^[A-Z0-9_~!#$%&'()@^`{}-]{1,8}(\.[A-Z0-9_~!#$%&'()@^`{}-]{1,3})?$/.test(name)
+      ? 1
+      : 1 + Math.ceil(name.length / 13);
+  }
+  return Math.ceil((slots * 32) / CLUSTER) * CLUSTER;
+}
+
 /** st_size of a directory. */
 function directorySize(core: Core, inode: Inode): number {
   switch (core.superblock(inode.sb).type) {
@@ -126,7 +141,7 @@ function directorySize(core: Core, inode: Inode): number {
     case 'overlay':
       return 4096;
     case 'vfat':
-      return 16384;
+      return inode.ino === 1 ? 16384 : clusters(core, inode);
     case 'tmpfs':
     case 'rootfs':
     case 'devtmpfs':

@@ -408,7 +408,7 @@ export interface VfsState {
   readonly iunique: number;
   /** Mount namespaces: the user namespace that owns each. */
   readonly namespaces: ImmutableMap<NsId, number>;
-  /** fs.protected_symlinks and its relatives; all 0 as the kernel's own default is. */
+  /** fs.protected_symlinks and its relatives, as /proc/sys/fs shows them. */
   readonly sysctl: FsSysctl;
   /** Last minor of an anonymous device number (get_anon_bdev). */
   readonly anonDev: number;

@@ -73,7 +73,7 @@ export function newVfs(): VfsState {
     mountedOn: ImmutableMap<string, MountId>(),
     nextId: 1,
     shmMount: null,
-    sysctl: { protectedSymlinks: 0, protectedHardlinks: 0, protectedFifos: 0, protectedRegular: 0 },
+    sysctl: { protectedSymlinks: 1, protectedHardlinks: 1, protectedFifos: 0, protectedRegular: 0 },
     iunique: 2,
     anonDev: 0,
     namespaces: ImmutableMap<NsId, number>(),

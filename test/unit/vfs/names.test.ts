@@ -177,6 +177,29 @@ describe('links', () => {
     expect(w.vfs.link(root, '/tmp/named', '/tmp/named')).toBe('EEXIST');
   });
 
+  it('of others are protected as the settings say', () => {
+    const w = world();
+    const root = w.task();
+    const user = w.task({ uid: 1000 });
+    touch(w, '/tmp/f');
+    w.vfs.chmod(root, '/tmp/f', 0o666);
+    touch(w, '/tmp/secret');
+    w.vfs.symlink(user, 'f', '/tmp/s');
+    expect(w.vfs.link(user, '/tmp/f', '/tmp/l')).toBe(0);
+    expect(w.vfs.link(user, '/tmp/secret', '/tmp/l2')).toBe('EPERM');
+    expect(w.vfs.stat(w.task({ uid: 1001 }), '/tmp/s')).toEqual({ ok: false, errno: 'EACCES' });
+    expect(w.vfs.stat(user, '/tmp/s')).toMatchObject({ ok: true });
+    const none = { protectedSymlinks: 0, protectedHardlinks: 0, protectedFifos: 0, protectedRegular: 0 };
+    w.vfs.state = { ...w.vfs.state, sysctl: none };
+    expect(w.vfs.link(user, '/tmp/secret', '/tmp/l2')).toBe(0);
+    expect(w.vfs.stat(w.task({ uid: 1001 }), '/tmp/s')).toMatchObject({ ok: true });
+    w.vfs.state = { ...w.vfs.state, sysctl: { ...none, protectedRegular: 1 } };
+    w.vfs.chmod(root, '/tmp/f', 0o666);
+    w.vfs.put(user, must(w.vfs.open(user, '/tmp/mine', O_WRONLY | O_CREAT, 0o666)));
+    expect(w.vfs.open(root, '/tmp/mine', O_WRONLY | O_CREAT, 0)).toEqual({ ok: false, errno: 'EACCES' });
+    expect(w.vfs.open(root, '/tmp/mine', O_WRONLY, 0)).toMatchObject({ ok: true });
+  });
+
   it('end at 65000 on ext4', () => {
     const w = world('ext4');
     touch(w, '/tmp/f');
