@@ -1,7 +1,8 @@
 // Overlay file systems, the reading half: how a name is found in the layers and merged, which inode of which
 // layer holds data and metadata, and the attributes that an overlay's inode shows. Redirects, the index,
 // data-only layers and user.overlay.* are left out: renaming a directory that has a lower part is EXDEV, as
-// without redirect_dir.
+// without redirect_dir. After a remount a file that was copied up has its upper inode number: the stored
+// handle of its origin is not followed.
 
 import { Map as ImmutableMap } from 'immutable';
 import { assert } from '../base/assert.ts';
