@@ -143,8 +143,9 @@ function patchLayers(core: Core, sb: SbId, patch: Partial<OverlayLayers>): void 
 }
 
 /**
- * The work directory, and the probes for O_TMPFILE, whiteouts and xattrs that use up inode numbers of the upper
- * layer. What the kernel held open meanwhile is released at the end: file references are dropped after the call.
+ * The work directory, and the probes for O_TMPFILE, whiteouts and xattrs that use up inode numbers of the
+ * upper layer. What the kernel held open meanwhile is released at the end: file references are dropped
+ * after the call.
  *
  * @kernel fs/overlayfs/super.c ovl_make_workdir()
  */
@@ -176,8 +177,8 @@ function makeWorkdir(core: Core, task: VfsTask, sb: SbId, base: PathRef): void {
 }
 
 /**
- * The overlay's own uuid, kept in the upper directory: made at the first mount, found again at later ones, none
- * for an upper directory that an overlay used before.
+ * The overlay's own uuid, kept in the upper directory: made at the first mount, found again at later
+ * ones, none for an upper directory that an overlay used before.
  *
  * @kernel fs/overlayfs/util.c ovl_init_uuid_xattr()
  */

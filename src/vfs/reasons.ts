@@ -35,7 +35,7 @@ export const VFS_REASONS = defineReasons({
   'vfs.immutable': { text: 'the inode is immutable', source: 'fs/namei.c inode_permission()' },
   'vfs.append_only': { text: 'the inode is append-only', source: 'fs/namei.c may_open()' },
   'vfs.protected': {
-    text: 'a protected_symlinks, protected_hardlinks, protected_regular or protected_fifos setting forbids it',
+    text: 'one of the fs.protected_ settings forbids it',
     source: 'fs/namei.c may_linkat()',
   },
   'vfs.sticky': {
