@@ -1,5 +1,6 @@
 // Seeded random cases about the whole machine: boot parameters and builds, several file systems, kexec, IPE policies.
 
+import { FIELD_IDS } from '../../src/ima/template.ts';
 import {
   type Case,
   Dice,
@@ -27,21 +28,6 @@ const KEY = (cert: string, ring: string): Op => ({
 /** IMA parameters in random order: order decides between ima_hash and ima_template. */
 function bootParameters(dice: Dice): string {
   const policies = ['tcb', 'appraise_tcb', 'secure_boot', 'fail_securely', 'critical_data', 'nonsense'];
-  const fields = [
-    'd',
-    'n',
-    'd-ng',
-    'd-ngv2',
-    'n-ng',
-    'sig',
-    'buf',
-    'd-modsig',
-    'modsig',
-    'evmsig',
-    'iuid',
-    'igid',
-    'imode',
-  ];
   const words = [
     ...some(dice, 70, () => {
       const list = Array.from({ length: 1 + dice.below(3) }, () => dice.pick(policies));
@@ -61,7 +47,7 @@ function bootParameters(dice: Dice): string {
         `ima_template=${dice.pick(['ima', 'ima-ng', 'ima-ngv2', 'ima-sig', 'ima-sigv2', 'ima-buf', 'ima-modsig', 'evm-sig', 'nope'])}`,
     ),
     ...some(dice, 20, () => {
-      const list = Array.from({ length: 1 + dice.below(5) }, () => dice.pick(fields));
+      const list = Array.from({ length: 1 + dice.below(5) }, () => dice.pick(FIELD_IDS));
       return `ima_template_fmt=${list.join('|')}`;
     }),
     ...some(dice, 35, () => `ima_appraise=${dice.pick(['fix', 'log', 'off', 'enforce', 'log', 'bad'])}`),
