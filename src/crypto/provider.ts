@@ -86,6 +86,11 @@ const BLOCK_OR_DIGEST: Readonly<Record<HashName, readonly [digest: number, block
   'sha3-512': [64, 72],
 };
 
+/** Whether a text names a hash that can be computed. */
+export function isHashName(text: string): text is HashName {
+  return Object.hasOwn(BLOCK_OR_DIGEST, text);
+}
+
 /** Digest length in bytes. */
 export function digestSize(alg: HashName): number {
   return BLOCK_OR_DIGEST[alg][0];
