@@ -4,7 +4,7 @@
 import { equalBytes, isZero, latin1, toHex } from '../base/bytes.ts';
 import { crypto, type HashName, isHashName } from '../crypto/provider.ts';
 import { bootAggregate } from './eventlog.ts';
-import { type AttestPolicy, hasDigest } from './policy.ts';
+import { type AttestPolicy, hasDigest } from './policy-rules.ts';
 import {
   digestText,
   fieldsOfTemplate,

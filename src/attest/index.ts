@@ -6,7 +6,8 @@ export { type Registers, replayBanks } from './eventlog.ts';
 export { type EventLogText, eventLogYaml } from './eventlog-yaml.ts';
 export { AsciiListReader } from './list-ascii.ts';
 export { type BinaryForm, BinaryListReader } from './list-binary.ts';
-export { type AttestPolicy, NO_POLICY, policySchema, readPolicy } from './policy.ts';
+export { policySchema, readPolicy } from './policy.ts';
+export { type AttestPolicy, NO_POLICY } from './policy-rules.ts';
 export {
   type AttestationKey,
   type Quote,

@@ -4,7 +4,7 @@
 
 import { utf8 } from '../base/bytes.ts';
 import { fromBase64, pemEncode } from '../crypto/pem.ts';
-import type { AttestPolicy, Matcher } from './policy.ts';
+import type { AttestPolicy, Matcher } from './policy-rules.ts';
 import { readTrustedKey, type TrustedKey } from './signature.ts';
 import { UnreadableError } from './verdict.ts';
 

@@ -52,7 +52,7 @@ export class BinaryListReader {
   #base = 0;
   #index: number;
   readonly #part: number;
-  readonly #names = new Map<string, string>();
+  #lastName = '';
 
   constructor(part: number, index: number) {
     this.#part = part;
@@ -90,12 +90,16 @@ export class BinaryListReader {
     return this.#records(bytes, this.#form, visit);
   }
 
-  #name(bytes: Uint8Array): string {
-    const key = fromLatin1(bytes);
-    const name = this.#names.get(key);
-    if (name !== undefined) return name;
-    if (this.#names.size < 100) this.#names.set(key, key);
-    return key;
+  /** Template names repeat: the one before is compared byte by byte, which makes no text. */
+  #name(bytes: Uint8Array, from: number, to: number): string {
+    const last = this.#lastName;
+    if (last.length === to - from) {
+      let i = 0;
+      while (i < last.length && last.charCodeAt(i) === bytes[from + i]) i++;
+      if (i === last.length) return last;
+    }
+    this.#lastName = fromLatin1(bytes.subarray(from, to));
+    return this.#lastName;
   }
 
   #records(bytes: Uint8Array, form: BinaryForm, visit: (record: ListRecord) => void): Unreadable | null {
@@ -113,7 +117,7 @@ export class BinaryListReader {
       if (problem !== null) break;
       const dataAt = at + head + nameLength;
       if (dataAt > bytes.length) break;
-      const template = this.#name(bytes.subarray(at + head, dataAt));
+      const template = this.#name(bytes, at + head, dataAt);
       const found = template === 'ima' ? this.#old(view, dataAt, le) : this.#data(view, dataAt, le);
       if (found === null) break;
       if (typeof found === 'string') {

@@ -8,53 +8,9 @@ import { fromUtf8, utf8 } from '../base/bytes.ts';
 import { LineIndex } from '../base/diagnostic.ts';
 import type { HashName } from '../crypto/provider.ts';
 import { isKeylime, readKeylime } from './keylime.ts';
+import type { AttestPolicy, Matcher } from './policy-rules.ts';
 import { readTrustedKey, type TrustedKey } from './signature.ts';
 import { UnreadableError } from './verdict.ts';
-
-export type Matcher = (name: string) => boolean;
-
-/** What files of a path pattern must be. */
-export interface PathRule {
-  readonly pattern: string;
-  readonly matches: Matcher;
-  /** Good digests; null: the rule says nothing of them. */
-  readonly digests: ReadonlySet<string> | null;
-  readonly signed: boolean;
-}
-
-export type Requirement = 'quote' | 'nonce' | 'registers' | 'eventlog';
-
-export interface AttestPolicy {
-  /** Exact path -> digests. */
-  readonly files: ReadonlyMap<string, ReadonlySet<string>>;
-  readonly paths: readonly PathRule[];
-  /** Digests that are good under any name. */
-  readonly allow: ReadonlySet<string>;
-  readonly exclude: readonly Matcher[];
-  readonly keys: readonly TrustedKey[];
-  readonly unlisted: 'allow' | 'deny';
-  readonly violations: 'allow' | 'deny';
-  readonly unknownTemplates: 'allow' | 'deny';
-  readonly bootAggregate: ReadonlySet<string> | null;
-  readonly registers: ReadonlyMap<HashName, ReadonlyMap<number, ReadonlySet<string>>>;
-  readonly secureBoot: boolean;
-  readonly require: ReadonlySet<Requirement>;
-}
-
-export const NO_POLICY: AttestPolicy = {
-  files: new Map(),
-  paths: [],
-  allow: new Set(),
-  exclude: [],
-  keys: [],
-  unlisted: 'allow',
-  violations: 'deny',
-  unknownTemplates: 'deny',
-  bootAggregate: null,
-  registers: new Map(),
-  secureBoot: false,
-  require: new Set(),
-};
 
 const GLOB: Readonly<Record<string, string>> = { '**': '[\\s\\S]*', '*': '[^/]*', '?': '[^/]' };
 
@@ -70,11 +26,6 @@ export function matcherOf(pattern: string): Matcher {
 /** A digest as policies write it, in one form: `alg:hex`, or bare hexadecimal text for any algorithm. */
 export function digestKey(text: string): string {
   return text.trim().toLowerCase();
-}
-
-/** Whether a set has the digest with or without the name of its algorithm. */
-export function hasDigest(set: ReadonlySet<string>, alg: string, hex: string): boolean {
-  return set.has(`${alg}:${hex}`) || set.has(hex);
 }
 
 const digest = z.string().regex(/^(?:[a-z0-9-]+:)?(?:[0-9a-fA-F]{2}){16,64}$/, 'a digest as `sha256:ab12..`');

@@ -20,9 +20,9 @@ export interface ReplayOptions {
   readonly thorough: boolean;
 }
 
-/** One register of one bank. */
+/** One register of one bank: its value and the digest that it is extended with, side by side. */
 interface Register {
-  value: Uint8Array;
+  readonly block: Uint8Array;
   readonly target: Uint8Array | null;
   /** Number of records after which the value was the target; null when it never was. */
   matched: number | null;
@@ -31,10 +31,8 @@ interface Register {
 interface Bank {
   readonly name: HashName;
   readonly size: number;
-  readonly ones: Uint8Array;
-  /** Register and digest side by side. */
-  readonly block: Uint8Array;
-  readonly registers: Map<number, Register>;
+  readonly padded: boolean;
+  readonly registers: (Register | undefined)[];
 }
 
 /** Bank of a list by the length of its template digests. */
@@ -52,6 +50,12 @@ export interface RegisterOutcome {
   readonly matched: number | null;
 }
 
+/** Whether a block begins with a value. */
+function startsWith(block: Uint8Array, value: Uint8Array): boolean {
+  for (let i = 0; i < value.length; i++) if (block[i] !== value[i]) return false;
+  return true;
+}
+
 export class ListReplay {
   readonly #banks: readonly Bank[];
   readonly #options: ReplayOptions;
@@ -61,9 +65,7 @@ export class ListReplay {
   constructor(options: ReplayOptions) {
     this.#options = options;
     this.#banks = options.banks.map((name) => {
-      const size = digestSize(name);
-      const bank = { name, size, ones: new Uint8Array(size).fill(0xff), block: new Uint8Array(2 * size) };
-      return { ...bank, registers: new Map<number, Register>() };
+      return { name, size: digestSize(name), padded: options.padded.has(name), registers: [] };
     });
   }
 
@@ -72,27 +74,26 @@ export class ListReplay {
   }
 
   #register(bank: Bank, pcr: number): Register {
-    let register = bank.registers.get(pcr);
-    if (register === undefined) {
-      const value = this.#options.start.get(bank.name)?.get(pcr) ?? new Uint8Array(bank.size);
-      const target = this.#options.targets.get(bank.name)?.get(pcr) ?? null;
-      const matched = target !== null && equalBytes(value, target) ? this.#count : null;
-      register = { value, target, matched };
-      bank.registers.set(pcr, register);
-    }
+    const known = bank.registers[pcr];
+    if (known !== undefined) return known;
+    const block = new Uint8Array(2 * bank.size);
+    const start = this.#options.start.get(bank.name)?.get(pcr);
+    if (start !== undefined) block.set(start);
+    const target = this.#options.targets.get(bank.name)?.get(pcr) ?? null;
+    const matched = target !== null && startsWith(block, target) ? this.#count : null;
+    const register = { block, target, matched };
+    bank.registers[pcr] = register;
     return register;
   }
 
-  /** The digest that a bank was extended with; null when the record does not tell. */
-  #digest(bank: Bank, record: ListRecord, violation: boolean): Uint8Array | null {
-    if (violation) return bank.ones;
-    if (this.#options.padded.has(bank.name)) {
-      const padded = new Uint8Array(bank.size);
-      padded.set(record.digest.subarray(0, bank.size));
-      return padded;
-    }
-    if (bank.name === this.#own) return record.digest;
-    return record.data === null ? null : crypto().hash(bank.name, record.data);
+  /** Puts the digest that a bank was extended with beside its register; false: the record does not tell. */
+  #putDigest(bank: Bank, block: Uint8Array, record: ListRecord, violation: boolean): boolean {
+    if (violation) block.fill(0xff, bank.size);
+    else if (bank.padded) block.fill(0, bank.size).set(record.digest.subarray(0, bank.size), bank.size);
+    else if (bank.name === this.#own) block.set(record.digest, bank.size);
+    else if (record.data === null) return false;
+    else crypto().hashInto(bank.name, record.data, block, bank.size);
+    return true;
   }
 
   /** Whether the digest in the record is that of its data (true when nobody can tell or nobody asked). */
@@ -101,15 +102,11 @@ export class ListReplay {
     const violation = isViolation(record);
     this.#count++;
     for (const bank of this.#banks) {
-      const digest = this.#digest(bank, record, violation);
-      if (digest === null) continue;
       const register = this.#register(bank, record.pcr);
-      bank.block.set(register.value);
-      bank.block.set(digest, bank.size);
-      register.value = crypto().hash(bank.name, bank.block);
-      const { target, value } = register;
-      if (target !== null && target[0] === value[0] && equalBytes(target, value))
-        register.matched = this.#count;
+      const { block, target } = register;
+      if (!this.#putDigest(bank, block, record, violation)) continue;
+      crypto().hashInto(bank.name, block, block, 0);
+      if (target !== null && startsWith(block, target)) register.matched = this.#count;
     }
     if (!this.#options.thorough || violation || record.data === null || this.#own === null) return true;
     return equalBytes(crypto().hash(this.#own, record.data), record.digest);
@@ -117,17 +114,18 @@ export class ListReplay {
 
   /** Value of a register now. */
   value(bank: HashName, pcr: number): Uint8Array | undefined {
-    return this.#banks.find((b) => b.name === bank)?.registers.get(pcr)?.value;
+    const found = this.#banks.find((b) => b.name === bank);
+    return found?.registers[pcr]?.block.slice(0, found.size);
   }
 
   /** Registers that a record extended, and those asked for besides. */
   outcomes(asked: readonly number[]): RegisterOutcome[] {
     return this.#banks.flatMap((bank) => {
       for (const pcr of asked) this.#register(bank, pcr);
-      const pcrs = [...bank.registers.keys()].sort((a, b) => a - b);
-      return pcrs.map((pcr) => {
-        const { value, target, matched } = this.#register(bank, pcr);
-        return { bank: bank.name, pcr, value, target, matched };
+      return bank.registers.flatMap((register, pcr) => {
+        if (register === undefined) return [];
+        const { block, target, matched } = register;
+        return [{ bank: bank.name, pcr, value: block.slice(0, bank.size), target, matched }];
       });
     });
   }

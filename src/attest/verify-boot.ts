@@ -12,7 +12,7 @@ import {
   recordWithValue,
   secureBootRecord,
 } from './eventlog.ts';
-import type { AttestPolicy } from './policy.ts';
+import type { AttestPolicy } from './policy-rules.ts';
 import { registerName, shortHex } from './registers.ts';
 import type { Findings, Place } from './verdict.ts';
 

@@ -9,7 +9,7 @@ import { appraiseRecord, type BootRegisters } from './appraise.ts';
 import { type Registers, replayBanks } from './eventlog.ts';
 import { AsciiListReader, looksAscii } from './list-ascii.ts';
 import { BinaryListReader } from './list-binary.ts';
-import { type AttestPolicy, hasDigest } from './policy.ts';
+import { type AttestPolicy, hasDigest } from './policy-rules.ts';
 import { selectionText } from './quote.ts';
 import type { ListRecord } from './record.ts';
 import { registerName, shortHex } from './registers.ts';

@@ -5,11 +5,10 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import '../crypto/auto.ts';
-import { eventLogYaml } from '../attest/eventlog-yaml.ts';
-import { type AttestPolicy, NO_POLICY, readPolicy } from '../attest/policy.ts';
+import { type AttestPolicy, NO_POLICY } from '../attest/policy-rules.ts';
 import { readQuote } from '../attest/quote.ts';
 import { readTrustedKey } from '../attest/signature.ts';
-import { readVisit, type Visit, visitJson } from '../attest/state.ts';
+import type { Visit } from '../attest/state.ts';
 import { type Finding, UnreadableError } from '../attest/verdict.ts';
 import { type AttestReport, verify } from '../attest/verify.ts';
 import { fromUtf8, latin1, toHex } from '../base/bytes.ts';
@@ -44,13 +43,18 @@ interface VerifyOptions {
   readonly color: ColorChoice;
 }
 
-function policyFrom(o: VerifyOptions): AttestPolicy {
+/** Readers of texts are loaded when there is a text. */
+async function policyFrom(o: VerifyOptions): Promise<AttestPolicy> {
   const { policy: path } = o;
   const beside = (name: string): Uint8Array | undefined => {
     const file = resolve(dirname(path ?? '.'), name);
     return existsSync(file) ? readSmall(file) : undefined;
   };
-  const base = path === undefined ? NO_POLICY : inFile(path, () => readPolicy(readSmall(path), beside));
+  let base = NO_POLICY;
+  if (path !== undefined) {
+    const { readPolicy } = await import('../attest/policy.ts');
+    base = inFile(path, () => readPolicy(readSmall(path), beside));
+  }
   const keys = (o.key ?? []).map((file) => {
     const key = readTrustedKey(readSmall(file));
     if (key === null) throw new CommandError(EXIT.invalid, `${file}: no public key and no certificate`);
@@ -71,8 +75,9 @@ function registersOf(o: VerifyOptions, quoteFile: Uint8Array | null) {
   return banks;
 }
 
-function lastVisit(path: string | undefined): Visit | null {
+async function lastVisit(path: string | undefined): Promise<Visit | null> {
   if (path === undefined || !existsSync(path)) return null;
+  const { readVisit } = await import('../attest/state.ts');
   return inFile(path, () => readVisit(fromUtf8(readSmall(path))));
 }
 
@@ -153,7 +158,7 @@ function unreadable(o: VerifyOptions, e: UnreadableError): CommandError {
   return new CommandError(EXIT.invalid, `${fileOf(o, artefact, part)}: byte ${byte}: ${message}`);
 }
 
-function run(o: VerifyOptions): AttestReport {
+async function run(o: VerifyOptions): Promise<AttestReport> {
   const small = (path: string | undefined): Uint8Array | null =>
     path === undefined ? null : readSmall(path);
   const quote = small(o.quote);
@@ -163,32 +168,34 @@ function run(o: VerifyOptions): AttestReport {
     registers: registersOf(o, quote),
     quote: quote === null ? null : { quote, signature: small(o.signature), ak: small(o.ak), nonce },
     eventlog: small(o.eventlog),
-    policy: policyFrom(o),
-    last: lastVisit(o.state),
+    policy: await policyFrom(o),
+    last: await lastVisit(o.state),
   });
 }
 
-function keepVisit(path: string, visit: Visit): void {
+async function keepVisit(path: string, visit: Visit): Promise<void> {
+  const { visitJson } = await import('../attest/state.ts');
   writeFileSync(`${path}.new`, visitJson(visit));
   renameSync(`${path}.new`, path);
 }
 
-function attestVerify(o: VerifyOptions): void {
+async function attestVerify(o: VerifyOptions): Promise<void> {
   let report: AttestReport;
   try {
-    report = run(o);
+    report = await run(o);
   } catch (e) {
     throw e instanceof UnreadableError ? unreadable(o, e) : e;
   }
   const trusted = report.verdict === 'trusted';
   if (o.format === 'json') out(jsonReport(o, report));
   else out(humanReport(o, report, colorsFor(o.color, process.stdout, o.format === 'plain')));
-  if (trusted && o.state !== undefined) keepVisit(o.state, report.visit);
+  if (trusted && o.state !== undefined) await keepVisit(o.state, report.visit);
   if (!trusted && o.format !== 'json') say(`again: kisim ${process.argv.slice(2).map(shellQuote).join(' ')}`);
   process.exitCode = trusted ? EXIT.ok : EXIT.failed;
 }
 
-function attestEventlog(file: string, o: { readonly yamlVersion: '1' | '2' }): void {
+async function attestEventlog(file: string, o: { readonly yamlVersion: '1' | '2' }): Promise<void> {
+  const { eventLogYaml } = await import('../attest/eventlog-yaml.ts');
   const { text, notes, problem } = eventLogYaml(readSmall(file), o.yamlVersion === '2' ? 2 : 1);
   process.stdout.write(latin1(text));
   for (const note of notes) say(`${file}: ${note}`);
