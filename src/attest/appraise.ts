@@ -6,6 +6,7 @@ import { crypto, type HashName, isHashName } from '../crypto/provider.ts';
 import { bootAggregate } from './eventlog.ts';
 import { type AttestPolicy, hasDigest } from './policy-rules.ts';
 import {
+  type ByteOrder,
   digestText,
   fieldsOfTemplate,
   isViolation,
@@ -135,11 +136,23 @@ const NAME_END = latin1(`${BOOT_AGGREGATE}\0`);
 /** Templates whose data ends with the name of the file. */
 const NAME_LAST: ReadonlySet<string> = new Set(['ima-ng', 'ima-ngv2']);
 
+function u32At(data: Uint8Array, at: number, order: ByteOrder): number {
+  const [a = 0, b = 0, c = 0, d = 0] = [data[at], data[at + 1], data[at + 2], data[at + 3]];
+  return order === 'le' ? a + b * 256 + c * 65536 + d * 16777216 : d + c * 256 + b * 65536 + a * 16777216;
+}
+
+/** Whether data is made of two fields: the template's name is not part of what is hashed, so it may lie. */
+function hasTwoFields(data: Uint8Array, order: ByteOrder): boolean {
+  const second = 4 + u32At(data, 0, order);
+  return second + 4 <= data.length && second + 4 + u32At(data, second, order) === data.length;
+}
+
 /** Whether nothing but the replay can be said of a record: for lists of which only the registers are asked. */
 function isPlain(record: ListRecord): boolean {
   const { data } = record;
   if (data === null || record.index === 0 || record.digest[0] === 0) return false;
   if (!NAME_LAST.has(record.template)) return false;
+  if (!hasTwoFields(data, record.order)) return false;
   const from = data.length - NAME_END.length;
   for (let i = NAME_END.length - 1; i >= 0; i--) if (data[from + i] !== NAME_END[i]) return true;
   return false;
