@@ -6,6 +6,7 @@ import '../crypto/auto.ts';
 import { assert } from '../base/assert.ts';
 import { toHex, utf8 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';
+import { newFaults } from '../base/faults.ts';
 import { decodeState, encodeState, type Json } from '../base/json.ts';
 import { toArray } from '../base/list.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
@@ -74,6 +75,7 @@ function newMachine(config: MachineConfig): MachineState {
     trace: newTrace(),
     clock: { uptimeUs: 0, bootSec: config.bootTime ?? DEFAULT_BOOT_TIME },
     random: seedRandom(seed),
+    faults: config.faults ?? newFaults(),
     audit: newAudit(),
     vfs: newVfs(),
     tpm: config.tpm === null ? null : manufacture({ seed, ...(banks === undefined ? {} : { banks }) }),
