@@ -7,7 +7,7 @@ import { assert } from '../base/assert.ts';
 import { toHex, utf8 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';
 import { newFaults } from '../base/faults.ts';
-import { decodeState, encodeState, type Json } from '../base/json.ts';
+import { decodeState, encodeState, type Json, stateText } from '../base/json.ts';
 import { toArray } from '../base/list.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import { seedRandom } from '../base/random.ts';
@@ -167,7 +167,7 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
   // -- what exporters and verifiers ask for
 
   traceDigest(): string {
-    const lines = toArray(this.trace.state.events).map((e) => `${JSON.stringify(encodeState(e))}\n`);
+    const lines = toArray(this.trace.state.events).map((e) => `${stateText(e)}\n`);
     return toHex(crypto().hash('sha256', utf8(lines.join(''))));
   }
 
