@@ -2,6 +2,7 @@
 
 import { FIELD_IDS } from '../../../src/ima/template.ts';
 import { type Case, type Dice, groupOf, type Op } from '../dice.ts';
+import { anyPolicy, hookCmdline, prepare, useHooks } from '../hooks.ts';
 import { KEY, MODULE, measureRules, PROGRAM, policy, walk, world } from '../walks.ts';
 
 function tcbCase(dice: Dice): Case {
@@ -114,7 +115,20 @@ function bootCase(dice: Dice): Case {
   return { about, cmdline: bootParameters(dice), ops: bootOps(dice), ...extra };
 }
 
+function hooksCase(dice: Dice): Case {
+  const fields = dice.several(1, 5, () => dice.pick(FIELD_IDS)).join('|');
+  const cmdline = `${hookCmdline(dice)}${dice.chance(20) ? ` ima_template_fmt=${fields}` : ''}`;
+  const ops = [...prepare(dice, 40), anyPolicy(dice, false), ...useHooks(dice, 60)];
+  if (dice.chance(30)) ops.push(anyPolicy(dice, false), ...useHooks(dice, 25));
+  const extra = {
+    ...(dice.chance(6) ? { notpm: true } : {}),
+    ...(dice.chance(6) ? { kernel: 'nohtable' } : {}),
+  };
+  return { about: 'random operations on every hook under measure rules', cmdline, ops, ...extra };
+}
+
 export const group = groupOf('IMA measurement', [
+  [3, hooksCase],
   [1, tcbCase],
   [3, rulesCase],
   [2, bootCase],

@@ -1,6 +1,7 @@
-// IMA appraisal: file operations with labels of each kind under random appraise rules.
+// IMA appraisal: file operations with labels of each kind under random appraise rules; every hook with labels of its files.
 
 import { type Case, type Dice, groupOf } from '../dice.ts';
+import { anyPolicy, hookCmdline, prepare, useHooks } from '../hooks.ts';
 import { appraiseRules, EXCLUDE, policy, walk, world } from '../walks.ts';
 
 function walkCase(dice: Dice): Case {
@@ -25,4 +26,13 @@ function walkCase(dice: Dice): Case {
   return { about: 'random operations and labels under appraise rules', cmdline, ops: w.ops };
 }
 
-export const group = groupOf('IMA appraisal', [[1, walkCase]]);
+function hooksCase(dice: Dice): Case {
+  const ops = [...prepare(dice, 80), anyPolicy(dice, true), ...useHooks(dice, 60)];
+  if (dice.chance(30)) ops.push(anyPolicy(dice, true), ...useHooks(dice, 25));
+  return { about: 'random operations on every hook under appraise rules', cmdline: hookCmdline(dice), ops };
+}
+
+export const group = groupOf('IMA appraisal', [
+  [1, walkCase],
+  [3, hooksCase],
+]);
