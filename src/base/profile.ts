@@ -25,6 +25,8 @@ export interface KernelSwitches {
   readonly bootAggregateOfBank: boolean;
   /** "ima: extend boot_aggregate with kernel measurements" (5.8): PCR 8 and 9 count where it is not sha1. */
   readonly bootAggregateWithKernel: boolean;
+  /** "Revert "fs: don't block i_writecount during exec"" (6.13, early 6.12.y): execve is ETXTBSY beside a writer. */
+  readonly execDeniesWriters: boolean;
 }
 
 export interface KernelProfile {
@@ -50,6 +52,7 @@ const ALL_6_12_107: KernelSwitches = {
   digestPerBank: true,
   bootAggregateOfBank: true,
   bootAggregateWithKernel: true,
+  execDeniesWriters: true,
 };
 
 const OF_6_12_0: KernelSwitches = {
@@ -64,6 +67,7 @@ const OF_6_12_0: KernelSwitches = {
   digestPerBank: true,
   bootAggregateOfBank: true,
   bootAggregateWithKernel: true,
+  execDeniesWriters: false,
 };
 
 /** The options that the simulator asks for, as a distribution-like build sets them. */
