@@ -225,6 +225,19 @@ function subaction(rule: ImaRule, func: number): number {
 }
 
 /**
+ * The module's answers as this kernel takes them: an error of the comparison once counted as a match.
+ * @kernel security/integrity/ima/ima_policy.c ima_match_rules()
+ */
+function labelsOf(ima: ImaCursor): LsmLabels | null {
+  const { labels, profile } = ima.env;
+  if (labels === undefined || labels === null || profile.switches.lsmMatchErrorIsNoMatch) return labels ?? null;
+  return {
+    known: (field, value) => labels.known(field, value),
+    match: (subject, field, value) => Math.abs(labels.match(subject, field, value)),
+  };
+}
+
+/**
  * Walks the active list until every class of action that is asked for is decided; the first matching rule
  * decides its own
  * class only, but its non-action flags count for all.
@@ -233,7 +246,7 @@ function subaction(rule: ImaRule, func: number): number {
 export function matchPolicy(ima: ImaCursor, s: MatchSubject, flags: number): Decision {
   const { policy, failUnverifiableSigs } = ima.state;
   const rules = prepare(activeRules(policy)).byFunc[s.func] as readonly PreparedRule[];
-  const labels = ima.env.labels ?? null;
+  const labels = labelsOf(ima);
   let actmask = flags | (flags << 1);
   let action = 0;
   let pcr: number | null = null;
