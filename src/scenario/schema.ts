@@ -133,6 +133,10 @@ export const machineSchema = z
       .optional()
       .describe('Certificates of the keyrings that exist at boot.'),
     ipe_boot_policy: z.string().optional().describe('Text of the compiled-in IPE policy.'),
+    proposals: z
+      .array(z.string())
+      .optional()
+      .describe('Designs that were never merged and that this kernel has all the same.'),
   })
   .describe('The machine as it is before the first step.');
 

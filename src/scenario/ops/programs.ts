@@ -219,6 +219,19 @@ const personality = defineOp({
   run: ({ actor: { sys } }, args) => ({ err: 'OK', before: sys.personality(num(args.persona, 0)) }),
 });
 
+const call = defineOp({
+  name: 'call',
+  help: 'a system call that a design of `machine.proposals` brings; its results are members of the outcome',
+  args: {
+    name: z.string().describe('Name of the call.'),
+    args: z.record(z.string(), z.json()).optional().describe('Its arguments, by name.'),
+  },
+  run({ actor: { sys } }, { name, args }) {
+    const done = sys.call(name, args ?? {});
+    return done.ok ? { err: 'OK', ...done.value } : result(done.errno);
+  },
+});
+
 export const PROGRAM_OPS: readonly OpDeclaration[] = [
   exec,
   fexec,
@@ -232,4 +245,5 @@ export const PROGRAM_OPS: readonly OpDeclaration[] = [
   kexecFile,
   kexecLoad,
   personality,
+  call,
 ];
