@@ -176,6 +176,22 @@ describe('labels of a security module', () => {
     answer = -2;
     expect(getAction(w.ima, subject).matched).toEqual([]);
   });
+
+  it('took an error for a match in older kernels', () => {
+    let answer = -2;
+    const labels = { known: () => true, match: () => answer };
+    const w = new World({
+      config: { CONFIG_IMA_LSM_RULES: 'y' },
+      switches: { lsmMatchErrorIsNoMatch: false },
+      labels,
+    });
+    w.write('/mnt/f', 'x');
+    w.policy('measure obj_user=_');
+    const { subject } = setting([]);
+    expect(getAction(w.ima, subject).matched).toEqual([0]);
+    answer = 0;
+    expect(getAction(w.ima, subject).matched).toEqual([]);
+  });
 });
 
 /** The walk as the kernel writes it, over unprepared rules. */
