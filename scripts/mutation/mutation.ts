@@ -3,6 +3,7 @@
 
 import { parseArgs } from 'node:util';
 import { Stryker } from '@stryker-mutator/core';
+import { filesBelow } from '../../test/support.ts';
 import { ROOMS } from './rooms.ts';
 
 const THRESHOLD = 85;
@@ -25,12 +26,12 @@ if (room === undefined || odd.length > 0 || !/^[1-9]\d*$/.test(values.jobs)) {
   process.exit(2);
 }
 
-process.env['KISIM_ROOM'] = name;
 const reports = `node_modules/.cache/mutation/${name}`;
 await new Stryker({
   mutate: files.length > 0 ? files : [...room.mutate],
-  testRunner: 'vitest',
-  vitest: { configFile: 'scripts/mutation/vitest.config.ts' },
+  plugins: ['./scripts/mutation/runner.mjs'],
+  testRunner: 'in-process',
+  kisimTests: room.tests.flatMap((folder) => filesBelow(folder, '.test.ts')),
   coverageAnalysis: 'perTest',
   concurrency: Number(values.jobs),
   timeoutMS: 20_000,
