@@ -15,6 +15,7 @@ import {
   toMutantRunResult,
 } from '@stryker-mutator/api/test-runner';
 import { startTests } from '@vitest/runner';
+import fc from 'fast-check';
 import ts from 'typescript';
 
 const COMPILER = {
@@ -81,6 +82,8 @@ class InProcessRunner {
   }
 
   async init() {
+    // A seed of its own for each run would give a property another name in each.
+    fc.configureGlobal({ seed: 1 });
     for (const file of this.#files) await this.#modules.prepare(file);
   }
 
@@ -93,7 +96,14 @@ class InProcessRunner {
     const ns = this.#stryker;
     ns.activeMutant = undefined;
     ns.mutantCoverage = undefined;
-    const tests = await this.#run({ bail: false });
+    const tests = await this.#run({ files: this.#files, bail: false });
+    // Cheap files first: most mutants then fall to tests that cost nearly nothing.
+    const cost = new Map(this.#files.map((file) => [file, 0]));
+    for (const t of tests) {
+      const file = fileOf(t.id);
+      cost.set(file, (cost.get(file) ?? 0) + t.timeSpentMs);
+    }
+    this.#files.sort((a, b) => cost.get(a) - cost.get(b));
     return { status: DryRunStatus.Complete, tests, mutantCoverage: ns.mutantCoverage };
   }
 
@@ -103,9 +113,11 @@ class InProcessRunner {
     ns.hitLimit = hitLimit;
     ns.activeMutant = mutantActivation === 'static' ? activeMutant.id : undefined;
     const wanted = testFilter === undefined ? undefined : new Set(testFilter);
+    const reached = new Set(testFilter?.map(fileOf));
+    const files = wanted === undefined ? this.#files : this.#files.filter((file) => reached.has(file));
     let result;
     try {
-      const tests = await this.#run({ bail: !disableBail, wanted, mutant: activeMutant.id });
+      const tests = await this.#run({ files, bail: !disableBail, wanted, mutant: activeMutant.id });
       result = { status: DryRunStatus.Complete, tests };
     } finally {
       ns.activeMutant = undefined;
@@ -114,14 +126,14 @@ class InProcessRunner {
   }
 
   /** Loads and runs the tests; with `mutant`, the mutant becomes active when everything is loaded. */
-  async #run({ bail, wanted, mutant }) {
+  async #run({ files, bail, wanted, mutant }) {
     const ns = this.#stryker;
     const load = this.#modules.instances();
     const ids = new Map();
     const counts = new Map();
     const results = [];
     let failed = false;
-    const files = await startTests(this.#files, {
+    const ran = await startTests(files, {
       config: {
         root: process.cwd(),
         setupFiles: [],
@@ -164,11 +176,11 @@ class InProcessRunner {
       },
     });
     // A file whose loading throws has no tests: it fails as a whole.
-    for (const file of files) {
+    for (const file of ran) {
       if (file.result?.state !== 'fail' || file.result.errors === undefined) continue;
       const failureMessage = file.result.errors[0]?.message ?? 'failed';
       results.push({
-        id: file.name,
+        id: `${file.name}#`,
         name: file.name,
         timeSpentMs: 0,
         status: TestStatus.Failed,
@@ -177,6 +189,11 @@ class InProcessRunner {
     }
     return results;
   }
+}
+
+/** Path of the file that a test's id begins with. */
+function fileOf(id) {
+  return resolve(id.slice(0, id.indexOf('#')));
 }
 
 /** File and full name of a test, with a number where several have the same. */
