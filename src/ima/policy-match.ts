@@ -119,13 +119,20 @@ function matchEgid(rule: ImaRule, s: MatchSubject): boolean {
   return compare(rule.gidOp, cred.sgid, rule.gid) || compare(rule.gidOp, cred.gid, rule.gid);
 }
 
-function matchLsm(rule: ImaRule, s: MatchSubject, inode: Inode, labels: LsmLabels | null): boolean {
+/** Who judges labels, and what an error of his counts as. */
+interface LabelJudge {
+  readonly labels: LsmLabels | null;
+  readonly errorMatches: boolean;
+}
+
+function matchLsm(rule: ImaRule, s: MatchSubject, inode: Inode, judge: LabelJudge): boolean {
+  const { labels, errorMatches } = judge;
   for (const [i, field] of LSM_FIELDS.entries()) {
     const condition = rule.lsm[i];
     if (condition === null || condition === undefined) continue;
     if (!condition.active || labels === null) return false;
     const rc = labels.match(i < 3 ? inode.key : s.task, field, condition.value);
-    if (rc <= 0) return false;
+    if (rc === 0 || (rc < 0 && !errorMatches)) return false;
   }
   return true;
 }
@@ -175,7 +182,7 @@ const OWNER_CONDITIONS = C.IMA_FOWNER | C.IMA_FGROUP;
 const ID_CONDITIONS = C.IMA_UID | C.IMA_EUID | C.IMA_GID | C.IMA_EGID;
 
 /** @kernel security/integrity/ima/ima_policy.c ima_match_rules() */
-function failedCondition(r: PreparedRule, s: MatchSubject, labels: LsmLabels | null): FailedCondition {
+function failedCondition(r: PreparedRule, s: MatchSubject, judge: LabelJudge): FailedCondition {
   const { flags, rule } = r;
   if ((flags & C.IMA_FUNC) !== 0 && rule.func !== s.func && s.func !== C.POST_SETATTR) return 'func';
   if (s.func === C.KEY_CHECK || s.func === C.CRITICAL_DATA) {
@@ -196,13 +203,13 @@ function failedCondition(r: PreparedRule, s: MatchSubject, labels: LsmLabels | n
     const failed = failedOwnerCondition(r, s.inode);
     if (failed !== null) return failed;
   }
-  if (r.hasLsm && (s.inode === null || !matchLsm(rule, s, s.inode, labels))) return 'lsm';
+  if (r.hasLsm && (s.inode === null || !matchLsm(rule, s, s.inode, judge))) return 'lsm';
   return null;
 }
 
 /** The condition of one rule that keeps it from matching, for explanations. */
 export function whyNot(rule: ImaRule, subject: MatchSubject, labels: LsmLabels | null): FailedCondition {
-  return failedCondition(prepareRule(rule, 0), subject, labels);
+  return failedCondition(prepareRule(rule, 0), subject, { labels, errorMatches: false });
 }
 
 /** @kernel security/integrity/ima/ima_policy.c get_subaction() */
@@ -233,7 +240,10 @@ function subaction(rule: ImaRule, func: number): number {
 export function matchPolicy(ima: ImaCursor, s: MatchSubject, flags: number): Decision {
   const { policy, failUnverifiableSigs } = ima.state;
   const rules = prepare(activeRules(policy)).byFunc[s.func] as readonly PreparedRule[];
-  const labels = ima.env.labels ?? null;
+  const judge = {
+    labels: ima.env.labels ?? null,
+    errorMatches: !ima.env.profile.switches.lsmMatchErrorIsNoMatch,
+  };
   let actmask = flags | (flags << 1);
   let action = 0;
   let pcr: number | null = null;
@@ -241,7 +251,7 @@ export function matchPolicy(ima: ImaCursor, s: MatchSubject, flags: number): Dec
   let allowedAlgos = 0;
   let matched: number[] | null = null;
   for (const r of rules) {
-    if ((r.action & actmask) === 0 || failedCondition(r, s, labels) !== null) continue;
+    if ((r.action & actmask) === 0 || failedCondition(r, s, judge) !== null) continue;
     action |= r.flags & C.IMA_NONACTION_FLAGS;
     action |= r.action & C.IMA_DO_MASK;
     if ((r.action & C.IMA_APPRAISE) !== 0) {
