@@ -34,7 +34,7 @@ await new Stryker({
   kisimTests: room.tests.flatMap((folder) => filesBelow(folder, '.test.ts')),
   coverageAnalysis: 'perTest',
   concurrency: Number(values.jobs),
-  timeoutMS: 20_000,
+  timeoutMS: 60_000,
   incremental: values.incremental,
   incrementalFile: `${reports}/incremental.json`,
   tempDirName: '.mutation',
