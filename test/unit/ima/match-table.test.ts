@@ -19,7 +19,7 @@ const CAP_SETGID = 1n << 6n;
 const CAP_SETUID = 1n << 7n;
 
 const failed = (text: string, s: Setting = {}): FailedCondition =>
-  whyNot(rule(text), setting([], s).subject, null);
+  whyNot(rule(text), setting([], s).subject, {});
 
 describe('comparisons of ids', () => {
   /** Where the condition holds for 4, 5 and 6 when the rule says 5. */
@@ -47,11 +47,11 @@ describe('comparisons of ids', () => {
       inode: subject.inode && { ...subject.inode, uid: 9, gid: id },
     });
     const holds = (text: string, of: typeof owned): number[] =>
-      [4, 5, 6].filter((id) => whyNot(rule(text), of(id), null) === null);
+      [4, 5, 6].filter((id) => whyNot(rule(text), of(id), {}) === null);
     expect(holds(`measure fowner${op}5`, owned)).toEqual(HOLDS[op]);
     expect(holds(`measure fgroup${op}5`, grouped)).toEqual(HOLDS[op]);
-    expect(whyNot(rule('measure fowner=5'), owned(4), null)).toBe('fowner');
-    expect(whyNot(rule('measure fgroup=5'), grouped(4), null)).toBe('fgroup');
+    expect(whyNot(rule('measure fowner=5'), owned(4), {})).toBe('fowner');
+    expect(whyNot(rule('measure fgroup=5'), grouped(4), {})).toBe('fgroup');
   });
 
   it.each<[string, Partial<Record<string, number>>, bigint, string | null]>([
@@ -79,11 +79,11 @@ describe('comparisons of ids', () => {
     const { subject } = setting([], { cred: { uid: 1, euid: 1, suid: 1, caps: 0n } });
     const next = { ...subject.cred, uid: 7, euid: 8, suid: 9, caps: CAPS };
     const s = { ...subject, cred: next };
-    expect(whyNot(rule('measure uid=7'), s, null)).toBeNull();
-    expect(whyNot(rule('measure euid=8'), s, null)).toBeNull();
-    expect(whyNot(rule('measure euid=9'), s, null)).toBe('euid');
+    expect(whyNot(rule('measure uid=7'), s, {})).toBeNull();
+    expect(whyNot(rule('measure euid=8'), s, {})).toBeNull();
+    expect(whyNot(rule('measure euid=9'), s, {})).toBe('euid');
     const strong = { ...s, task: { ...s.task, cred: { ...s.task.cred, caps: CAPS } } };
-    expect(whyNot(rule('measure euid=9'), strong, null)).toBeNull();
+    expect(whyNot(rule('measure euid=9'), strong, {})).toBeNull();
   });
 
   function ids(name: 'uid' | 'euid' | 'gid' | 'egid', id: number) {
@@ -132,9 +132,9 @@ describe('conditions on the place of a file', () => {
     const { subject } = setting([]);
     const nowhere = { ...subject, inode: null, sb: null };
     for (const text of ['fsname=none', 'fsmagic=1', `fsuuid=${UUID}`, 'fowner=9', 'fgroup=9'])
-      expect(whyNot(rule(`measure ${text}`), nowhere, null), text).toBeNull();
-    expect(whyNot(rule('measure uid=9'), nowhere, null)).toBe('uid');
-    expect(whyNot(rule('measure obj_user=x'), nowhere, null)).toBe('lsm');
+      expect(whyNot(rule(`measure ${text}`), nowhere, {}), text).toBeNull();
+    expect(whyNot(rule('measure uid=9'), nowhere, {})).toBe('uid');
+    expect(whyNot(rule('measure obj_user=x'), nowhere, {})).toBe('lsm');
   });
 });
 
