@@ -182,8 +182,8 @@ function failedOwnerCondition(r: PreparedRule, inode: Inode): FailedCondition {
   return null;
 }
 
-/** Who judges conditions that IMA itself cannot: labels, and what designs add. */
-type Judges = Pick<ImaEnv, 'labels' | 'conditions'> & Partial<Pick<ImaEnv, 'profile'>>;
+/** Who judges conditions that IMA itself cannot: labels, and what designs add; the profile says how. */
+type Judges = Partial<Pick<ImaEnv, 'labels' | 'conditions' | 'profile'>>;
 
 /** A condition whose design is not there any more does not hold. */
 function matchExtra(
