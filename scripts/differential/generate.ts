@@ -4,10 +4,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { EVM_KINDS } from './evm.ts';
 import { SYSTEM_KINDS } from './systems.ts';
 import { Dice, evmCase, KINDS } from './walks.ts';
 
-const ALL_KINDS: typeof KINDS = { ...KINDS, evm: evmCase, ...SYSTEM_KINDS };
+const ALL_KINDS: typeof KINDS = { ...KINDS, evm: evmCase, ...EVM_KINDS, ...SYSTEM_KINDS };
 
 const { values } = parseArgs({
   options: {
@@ -34,6 +35,10 @@ for (let i = 0; i < Number(values.count); i++) {
       appraise: 'd',
       grammar: 'c',
       evm: 'e',
+      'evm-meta': 'e',
+      'evm-places': 'e',
+      'evm-overlay': 'e',
+      'evm-userns': 'e',
       boot: 'a',
       mixed: 'x',
       kexec: 'g',
