@@ -59,7 +59,7 @@ function imaValue(dice: Dice, content: string): unknown {
   ]);
 }
 
-function valueOf(dice: Dice, name: string, content: string): unknown {
+function labelOf(dice: Dice, name: string, content: string): unknown {
   if (name === 'security.ima') return imaValue(dice, content);
   if (name === 'security.capability') return dice.pick<unknown>([CAPABILITY, CAPABILITY, CAPABILITY_V3, 'x']);
   return dice.pick(['a', 'ab', 'bc', 'c', '']);
@@ -109,7 +109,7 @@ function changeXattr(w: Walk, f: Target): void {
     ops.push({ op: 'removexattr', path: f.path, name, uid: asRoot(dice) });
     return;
   }
-  const data = valueOf(dice, name, f.content);
+  const data = labelOf(dice, name, f.content);
   if (name.startsWith('security.')) f.xattrs[name] = data;
   const xflags = dice.chance(15) ? { xflags: dice.pick([1, 2]) } : {};
   ops.push({ op: 'setxattr', path: f.path, name, data, uid: asRoot(dice), ...xflags });
@@ -332,7 +332,7 @@ function makeFile(w: Walk, path: string, ino: number | null): Target {
     ...(dice.chance(85) ? ['security.ima'] : []),
     ...(dice.chance(30) ? [dice.pick(NAMES)] : []),
   ])) {
-    const data = valueOf(dice, name, content);
+    const data = labelOf(dice, name, content);
     if (name.startsWith('security.')) f.xattrs[name] = data;
     ops.push({ op: 'setxattr', path, name, data });
   }

@@ -375,7 +375,7 @@ export class Evm implements EvmApi {
     return 'EPERM';
   }
 
-  inodeSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, _name: string, newMode: number): Err {
+  inodeSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, _name: string, newMode: number | null): Err {
     return this.#setAcl(task, path, inode, newMode);
   }
 
