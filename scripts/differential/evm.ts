@@ -372,6 +372,11 @@ function hideRandom(w: Walk): void {
   });
 }
 
+/** The same where an LSM labels files: four more names count, and new inodes have a label and an HMAC. */
+export function evmSmackCase(dice: Dice): Case {
+  return { ...evmMetaCase(dice), kernel: 'smack' };
+}
+
 export function evmMetaCase(dice: Dice): Case {
   const w: Walk = { dice, ops: [...keys(dice)], files: [], others: [], next: 1 };
   w.ops.push({ op: 'syswrite', path: `${EVM}/evm`, data: '4' });
@@ -445,6 +450,12 @@ function overlayStep(w: Walk): void {
       { op: 'write', path: `/o/${name}`, data: f.content, flags: 'wronly|creat' },
       { op: 'listxattr', path: `/o/${name}` },
       { op: 'listxattr', path: `/u/${name}` },
+      { op: 'rename', path: `/o/${name}`, to: `/o/d/${name}` },
+      { op: 'rename', path: `/o/d/${name}`, to: `/o/${name}` },
+      { op: 'read', path: `/o/d/${name}` },
+      { op: 'rename', path: '/o/d', to: '/o/d2' },
+      { op: 'rename', path: '/o/d2', to: '/o/d' },
+      { op: 'listxattr', path: `/u/d/${name}` },
       { op: 'stat', path: `/o/${name}` },
       { op: 'utimes', path: `/o/${name}`, t: 7 },
       { op: 'exec', path: `/o/${name}` },
@@ -469,7 +480,7 @@ export function evmOverlayCase(dice: Dice): Case {
     { op: 'mkdir', path: `${upper}/up` },
     { op: 'mkdir', path: `${upper}/work` },
   );
-  const options = dice.pick(['', '', ',metacopy=on']);
+  const options = dice.pick(['', '', ',metacopy=on', ',redirect_dir=on']);
   const data = `lowerdir=/mnt/low,upperdir=${upper}/up,workdir=${upper}/work${options}`;
   const mode = dice.pick(WORDS);
   const early = dice.chance(50);
@@ -539,6 +550,7 @@ export function evmNamespaceCase(dice: Dice): Case {
 
 export const EVM_KINDS = {
   'evm-meta': evmMetaCase,
+  'evm-smack': evmSmackCase,
   'evm-places': evmPlacesCase,
   'evm-overlay': evmOverlayCase,
   'evm-userns': evmNamespaceCase,

@@ -36,6 +36,7 @@ for (let i = 0; i < Number(values.count); i++) {
       grammar: 'c',
       evm: 'e',
       'evm-meta': 'e',
+      'evm-smack': 'e',
       'evm-places': 'e',
       'evm-overlay': 'e',
       'evm-userns': 'e',
