@@ -2,7 +2,8 @@
 // dropped by writes, directories and devices, other file systems, overlays with copy-up, user namespaces. HMACs that
 // cover a random inode generation are only listed, never read: they differ from run to run.
 
-import { type Case, type Dice, type Op, policy, UUID } from './walks.ts';
+import type { Case, Dice, Op } from './dice.ts';
+import { policy, UUID } from './walks.ts';
 
 const EVM = '/sys/kernel/security/integrity/evm';
 const HMAC_KEY = '0123456789abcdef'.repeat(4);
@@ -548,10 +549,11 @@ export function evmNamespaceCase(dice: Dice): Case {
   };
 }
 
-export const EVM_KINDS = {
-  'evm-meta': evmMetaCase,
-  'evm-smack': evmSmackCase,
-  'evm-places': evmPlacesCase,
-  'evm-overlay': evmOverlayCase,
-  'evm-userns': evmNamespaceCase,
-} as const;
+/** Kinds of cases with their weights. */
+export const EVM_KINDS: readonly (readonly [number, (dice: Dice) => Case])[] = [
+  [4, evmMetaCase],
+  [2, evmSmackCase],
+  [2, evmPlacesCase],
+  [4, evmOverlayCase],
+  [1, evmNamespaceCase],
+];
