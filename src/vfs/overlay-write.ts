@@ -390,7 +390,8 @@ function moveInLayer(
 }
 
 /**
- * The data of a file whose metadata is in the upper layer already.
+ * The data of a file whose metadata is in the upper layer already; before a truncation it stays a hole of the file's
+ * size.
  *
  * @kernel fs/overlayfs/copy_up.c ovl_copy_up_meta_inode_data()
  */
@@ -402,11 +403,10 @@ function copyUpData(core: Core, as: VfsTask, id: DentryId, how: CopyUp): Err {
   if (how !== 'truncate') {
     const err = copyData(core, as, dataPath(core, inode), target);
     if (err !== 0) return err;
-  } else core.setInode(modified(core, core.inode(target), { content: NO_CONTENT, size: 0 }));
+  }
   const err = removexattr(core, as, upper, OVL_METACOPY);
   if (err !== 0) return err;
   restack(core, key, { upper: upper.dentry, lowers: [] });
-  if (how === 'truncate') keepSize(core, key, inode.size);
   return 0;
 }
 
