@@ -112,6 +112,8 @@ export interface OverlayLayers {
   readonly lowers: readonly PathRef[];
   readonly work: PathRef | null;
   readonly metacopy: boolean;
+  /** Directories with a lower part can be moved: where they came from is written down. */
+  readonly redirect: boolean;
   /** The mounter's credentials: what happens in the layers is done with them. */
   readonly cred: Cred;
   /** The whiteout in the work directory that others are linked to. */
