@@ -4,10 +4,23 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { bootPolicyCase, execCase, grammarCase, kernelReadCase, nodesCase, signatureCase } from './ipe.ts';
 import { SYSTEM_KINDS } from './systems.ts';
+import { dmVerityCase, fsVerityCase } from './verity.ts';
 import { Dice, evmCase, KINDS } from './walks.ts';
 
-const ALL_KINDS: typeof KINDS = { ...KINDS, evm: evmCase, ...SYSTEM_KINDS };
+const IPE_KINDS: typeof KINDS = {
+  'ipe-grammar': grammarCase,
+  'ipe-signatures': signatureCase,
+  'ipe-nodes': nodesCase,
+  'ipe-exec': execCase,
+  'ipe-reads': kernelReadCase,
+  'ipe-boot': bootPolicyCase,
+  'ipe-fsverity': fsVerityCase,
+  'ipe-dmverity': dmVerityCase,
+};
+
+const ALL_KINDS: typeof KINDS = { ...KINDS, evm: evmCase, ...SYSTEM_KINDS, ...IPE_KINDS };
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +51,6 @@ for (let i = 0; i < Number(values.count); i++) {
       mixed: 'x',
       kexec: 'g',
       ipe: 'f',
-    }[values.kind] ?? 'z';
+    }[values.kind.replace(/-.*/, '')] ?? 'z';
   writeFileSync(join(values.out, `${name}.json`), `${JSON.stringify({ name, group, ...made })}\n`);
 }

@@ -14,7 +14,11 @@ export interface VerityTable {
   readonly version: number;
   readonly dataDevice: string;
   readonly hashDevice: string;
+  readonly dataBlockSize: number;
+  readonly hashBlockSize: number;
   readonly dataBlocks: number;
+  /** Where the tree begins on the hash device, in hash blocks. */
+  readonly hashStart: number;
   readonly alg: HashName;
   readonly rootDigest: Uint8Array;
   readonly salt: Uint8Array;
@@ -61,13 +65,22 @@ interface Options {
   signature: Uint8Array | null;
 }
 
-const uint = (text: string | undefined): number | null =>
-  text !== undefined && /^\s*\+?\d+$/.test(text) ? Number(text) : null;
+/** %u and %llu of the kernel's sscanf(): no sign, and what is too long for the type wraps. */
+function unsigned(text: string | undefined, bits: 32 | 64): number | null {
+  return text !== undefined && /^\d+$/.test(text) ? Number(BigInt.asUintN(bits, BigInt(text))) : null;
+}
 
 const powerOfTwo = (n: number | null): n is number => n !== null && n >= 512 && (n & (n - 1)) === 0;
 
+/** The words that the count in front of them takes in. @kernel drivers/md/dm-table.c dm_read_arg_group() */
+function featureWords(words: readonly string[]): Result<readonly string[]> {
+  const count = unsigned(words[0], 32);
+  if (count === null || count > MAX_OPTS || count > words.length - 1) return fail('EINVAL');
+  return ok(words.slice(1, 1 + count));
+}
+
 /**
- * Feature arguments behind their count.
+ * Feature arguments.
  * @kernel drivers/md/dm-verity-target.c verity_parse_opt_args()
  */
 function parseOptions(k: Kernel, task: VfsTask, words: readonly string[]): Result<Options> {
@@ -79,10 +92,7 @@ function parseOptions(k: Kernel, task: VfsTask, words: readonly string[]): Resul
     sigKey: null,
     signature: null,
   };
-  if (words.length === 0) return ok(out);
-  const count = uint(words[0]);
-  if (count === null || count > MAX_OPTS || count > words.length - 1) return fail('EINVAL');
-  const rest = words.slice(1, 1 + count);
+  const rest = words;
   for (let i = 0; i < rest.length; i++) {
     const word = (rest[i] as string).toLowerCase();
     if (MODES.has(word)) {
@@ -137,18 +147,21 @@ export function verityCtr(
 ): Result<VerityTable> {
   const argv = params.split(/\s+/).filter((w) => w !== '');
   if (argv.length < 10) return fail('EINVAL');
-  const version = uint(argv[0]);
+  const counted = argv.length > 10 ? featureWords(argv.slice(10)) : ok([]);
+  if (!counted.ok) return counted;
+  const version = unsigned(argv[0], 32);
   if (version === null || version > 1) return fail('EINVAL');
   const dataDevice = find(argv[1] as string);
   const hashDevice = find(argv[2] as string);
   if (!dataDevice.ok) return dataDevice;
   if (!hashDevice.ok) return hashDevice;
-  const blockSize = uint(argv[3]);
-  const hashBlockSize = uint(argv[4]);
+  const blockSize = unsigned(argv[3], 32);
+  const hashBlockSize = unsigned(argv[4], 32);
   if (!powerOfTwo(blockSize) || blockSize > 4096 || !powerOfTwo(hashBlockSize)) return fail('EINVAL');
-  const dataBlocks = uint(argv[5]);
+  const dataBlocks = unsigned(argv[5], 64);
   if (dataBlocks === null || sectors > dataBlocks * (blockSize / 512)) return fail('EINVAL');
-  if (uint(argv[6]) === null) return fail('EINVAL');
+  const hashStart = unsigned(argv[6], 64);
+  if (hashStart === null) return fail('EINVAL');
   const alg = argv[7] as string;
   if (!HASHES.has(alg)) return fail('ENOENT');
   const size = digestSize(alg as HashName);
@@ -156,7 +169,7 @@ export function verityCtr(
   if (root.length !== size * 2 || !/^[0-9a-fA-F]*$/.test(root)) return fail('EINVAL');
   const saltText = argv[9] === '-' ? '' : (argv[9] as string);
   if (saltText.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(saltText)) return fail('EINVAL');
-  const options = parseOptions(k, task, argv.slice(10));
+  const options = parseOptions(k, task, counted.value);
   if (!options.ok) return options;
   const verified = verifyRootHash(k, root, options.value.signature);
   if (verified !== 0) return fail(verified);
@@ -165,7 +178,10 @@ export function verityCtr(
     version,
     dataDevice: dataDevice.value,
     hashDevice: hashDevice.value,
+    dataBlockSize: blockSize,
+    hashBlockSize,
     dataBlocks,
+    hashStart,
     alg: alg as HashName,
     rootDigest: fromHex(root),
     salt: fromHex(saltText),

@@ -272,6 +272,7 @@ function deviceTree(
   if (core.mountOf(found.value.mount).nodev) return core.refused('EACCES', 'vfs.nodev');
   const device = blockDevice(core, node.rdev);
   if (device === undefined) return core.refused('ENXIO', 'vfs.no_device');
+  if (device.claimed === true) return core.refused('EBUSY', 'vfs.device_claimed');
   if (device.unreadable === true) return core.refused('EIO', 'vfs.io');
   const sb = device.sb === null ? undefined : core.superblock(device.sb);
   if (sb === undefined || sb.type !== type) return core.refused('EINVAL', 'vfs.bad_argument');

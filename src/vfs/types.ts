@@ -324,6 +324,8 @@ export interface BlockDevice {
   readonly readonly: boolean;
   /** Every read fails: a dm-verity device whose tree does not fit its root hash. */
   readonly unreadable?: boolean;
+  /** A device-mapper table stands on it, so that no file system can be mounted from it. */
+  readonly claimed?: boolean;
   /** Length in bytes; absent where nobody said. */
   readonly size?: number;
   /** Properties a hook attached (dm-verity root hash and its signature state). */
