@@ -11,7 +11,7 @@ import { CAP_SYS_ADMIN, S_IFBLK, S_IFMT } from '../vfs/constants.ts';
 import { major, makedev, minor } from '../vfs/device.ts';
 import type { DmTable } from './api.ts';
 import { mirrorFileSystem } from './dm-mirror.ts';
-import { type VerityTable, verityCtr, verityImaText } from './dm-verity.ts';
+import { type VerityTable, verityCtr, verityImaText, verityOpened } from './dm-verity.ts';
 import type { Kernel } from './kernel.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { DmDevice, DmTarget, Task } from './state.ts';
@@ -183,6 +183,13 @@ function treeFits(k: Kernel, table: VerityTable): boolean {
   );
 }
 
+/** Bytes that the file system below needs; a device that is shorter cannot be mounted. */
+function fileSystemSize(k: Kernel, target: DmTarget): number {
+  const { verity } = target;
+  const known = k.env.vfs.state.devices.get(target.below)?.size;
+  return known ?? (verity === null ? 0 : verity.dataBlocks * verity.dataBlockSize);
+}
+
 /** Puts the file system below (or nothing) on the device, and its integrity properties. */
 function activate(k: Kernel, device: DmDevice, target: DmTarget): void {
   const { vfs } = k.env;
@@ -191,9 +198,14 @@ function activate(k: Kernel, device: DmDevice, target: DmTarget): void {
   const lower = vfs.state.devices.get(target.below)?.sb ?? null;
   const { verity } = target;
   const readable = lower !== null && (verity === null || treeFits(k, verity));
-  vfs.addDevice(name, number, readable ? mirrorFileSystem(vfs, lower, name, verity !== null) : null);
+  const whole = lower !== null && target.sectors * SECTOR >= fileSystemSize(k, target);
+  const copy = readable && whole ? mirrorFileSystem(vfs, lower, name, verity !== null) : null;
+  vfs.addDevice(name, number, copy);
+  vfs.updateDevice(name, { size: target.sectors * SECTOR });
   if (verity === null) return;
   const properties = { alg: verity.alg, rootHash: verity.rootDigest, signed: verity.sigKey !== null };
+  const opened = verityOpened(k, verity);
+  if (opened !== undefined) vfs.updateDevice(name, { opened });
   vfs.updateDevice(name, { readonly: true, unreadable: lower !== null && !readable, verity: properties });
   k.env.hooks.bdevSetIntegrity(name);
 }

@@ -276,8 +276,8 @@ function deviceTree(
   if (device.unreadable === true) return core.refused('EIO', 'vfs.io');
   const sb = device.sb === null ? undefined : core.superblock(device.sb);
   if (sb === undefined || sb.type !== type) return core.refused('EINVAL', 'vfs.bad_argument');
-  if (device.readonly && !readonly) return core.refused('EACCES', 'vfs.read_only');
   if (sb.mounted > 0 && sb.readonly !== readonly) return core.refused('EBUSY', 'vfs.busy');
+  if (device.readonly && !readonly) return core.refused('EACCES', 'vfs.read_only');
   if (sb.mounted === 0) core.setSuperblock({ ...sb, readonly });
   if (sb.mounted === 0 && parameters.vfat !== undefined) applyOptions(core, sb.id, parameters);
   return ok(sb.id);

@@ -126,6 +126,10 @@ export const VFS_REASONS = defineReasons({
     text: 'it is no regular file',
     source: 'fs/verity/enable.c fsverity_ioctl_enable()',
   },
+  'vfs.verity_block': {
+    text: 'a block does not fit the hash tree of its dm-verity device',
+    source: 'drivers/md/dm-verity-target.c verity_handle_err()',
+  },
   'vfs.verity_busy': {
     text: 'somebody has the file open for writing',
     source: 'fs/verity/enable.c fsverity_ioctl_enable()',
