@@ -17,6 +17,8 @@ import { finalExpectation, stepExpectation } from './schema-expect.ts';
 
 export const SCENARIO_KINDS = ['lesson', 'attack', 'thread', 'regression'] as const;
 
+export const CATALOGUE_BASES = ['recorded', 'code-reading', 'reported'] as const;
+
 const reference = z
   .strictObject({
     title: z.string().min(1).describe('Subject of the thread, commit or page.'),
@@ -29,6 +31,15 @@ const reference = z
       .string()
       .regex(/^[0-9a-f]{7,40}$/, 'a commit id')
       .optional(),
+    catalogue: z
+      .string()
+      .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'the name of an entry such as tomtou-basic')
+      .optional()
+      .describe('Entry of the catalogue of edge cases (docs/catalogue.md) that this tells.'),
+    basis: z
+      .enum(CATALOGUE_BASES)
+      .optional()
+      .describe('How the story is known: a recorded run of a kernel, its source, or what was reported.'),
   })
   .describe('Where this case comes from.');
 
