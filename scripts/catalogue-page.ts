@@ -102,9 +102,7 @@ function sectionText(s: Section, all: readonly Told[]): string {
       ].join('\n'),
     );
   if (missing.length > 0)
-    parts.push(
-      ['| not modelled | story | why |\n| --- | --- | --- |', ...missing].join('\n'),
-    );
+    parts.push(['| not modelled | story | why |\n| --- | --- | --- |', ...missing].join('\n'));
   if (open.length > 0) parts.push(`Not yet told: ${open.map((e) => `\`${e}\``).join(', ')}.`);
   return parts.join('\n\n');
 }

@@ -1,7 +1,8 @@
 // Seeded random cases about IPE: policy texts, signatures, life cycle and nodes, execution in all its ways,
 // kernel reads, boot policies. Those about dm-verity and fs-verity are in verity.ts.
 
-import { type Case, type Dice, measureRules, type Op, policy } from './walks.ts';
+import type { Case, Dice, Op } from './dice.ts';
+import { measureRules, policy } from './walks.ts';
 
 export const IPE_DIR = '/sys/kernel/security/ipe';
 export const VERITY_DRIVES = ['ext4', 'verity', 'verity.hash', 'verity2', 'verity2.hash'];

@@ -1,8 +1,8 @@
 // Seeded random cases about fs-verity (enable, measure, signatures, what the file system does to such a file)
 // and dm-verity (tables good and bad, signed root hashes, damaged devices), with IPE rules over both.
 
+import type { Case, Dice, Op } from './dice.ts';
 import { goodPolicy, IPE_DIR, key, PROGRAM, VERITY_DRIVES } from './ipe.ts';
-import type { Case, Dice, Op } from './walks.ts';
 
 const CONTENTS: readonly unknown[] = [
   { elf: 'vs' },

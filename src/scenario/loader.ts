@@ -225,11 +225,10 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
   for (const s of good) loader.expectation(s.expect, ['steps', s.number - 1, 'expect']);
   loader.ids(good);
   if (head?.expect !== undefined) loader.expectation(head.expect, ['expect']);
-  const profile = typeof machine.profile === 'object' ? machine.profile : undefined;
   const boot = head?.machine?.ipe_boot_policy;
   const policies = [
-    ...policyDiagnostics(source, good, profile),
-    ...(boot === undefined ? [] : bootPolicyDiagnostics(source, boot)),
+    ...policyDiagnostics(source, good, machine),
+    ...(boot === undefined ? [] : bootPolicyDiagnostics(source, boot, machine)),
   ];
   const found = [...mistakes, ...loader.diagnostics, ...loader.builder.diagnostics, ...policies];
   const diagnostics = sortDiagnostics(found);
