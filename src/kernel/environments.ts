@@ -30,6 +30,7 @@ import { capable } from '../vfs/perm.ts';
 import type { VfsTask } from '../vfs/types.ts';
 import { bootTask } from './boot-task.ts';
 import type { LateChip } from './chip.ts';
+import { dmVerityCorrupted } from './dm-verity.ts';
 import { secureBootOf } from './firmware.ts';
 import type { KernelEnv, KernelListeners } from './kernel.ts';
 import type { KeyCalls } from './key-calls.ts';
@@ -117,6 +118,9 @@ export class VfsEnvironment extends Environment implements VfsEnv {
     if (this.r.keys.named('.fs-verity')?.links?.length === 0) return 'ENOKEY';
     return verifyDetached(this.r, formatted, signature, 'fs-verity');
   };
+
+  readonly verityCorrupted = (device: string, block: number, mode: string | null): void =>
+    dmVerityCorrupted(this.r.kernel, device, block, mode);
 
   /** Script disks and hash trees are not read by anything that looks at their bytes. */
   readonly deviceContent = (): Uint8Array => new Uint8Array(0);

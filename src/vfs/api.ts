@@ -77,6 +77,8 @@ export interface VfsEnv {
   readonly veritySignature?: (formatted: Uint8Array, signature: Uint8Array) => Err;
   /** /proc/sys/fs/verity/require_signatures. */
   readonly verityRequireSignatures?: () => boolean;
+  /** A block of a dm-verity device does not fit its tree: the log, or the end of the machine. */
+  readonly verityCorrupted?: (device: string, block: number, mode: string | null) => void;
   /** Bytes that a block device without a file system of the simulation gives when it is read. */
   readonly deviceContent?: (device: string) => Uint8Array | undefined;
 }
