@@ -74,6 +74,7 @@ function privateBytes(curve: CurveName, key: Uint8Array): Uint8Array {
 export const nobleProvider: CryptoProvider = {
   name: 'noble',
   hash: (alg, data) => HASHES[alg](data),
+  hashInto: (alg, data, out, at) => out.set(HASHES[alg](data), at),
   hasher: (alg): Hasher => HASHES[alg].create(),
   hmac: (alg, key, data) => hmac(HASHES[alg], key, data),
   aesCfb: (direction, key, iv, data) => {
