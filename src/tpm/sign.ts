@@ -12,7 +12,7 @@ import {
   isOnCurve,
 } from '../crypto/ec.ts';
 import { kdfA } from '../crypto/kdf.ts';
-import { type CurveName, crypto } from '../crypto/provider.ts';
+import { crypto, type TpmCurveName } from '../crypto/provider.ts';
 import { pssMaxSalt, rsaSignPkcs1v15, rsaSignPss, rsaVerifyPkcs1v15, rsaVerifyPss } from '../crypto/rsa.ts';
 import { curveOf, hashName, hashSize } from './algorithms.ts';
 import { pointOf, rsaPrivateOf, rsaPublicOf, scalarOf } from './asymmetric.ts';
@@ -50,7 +50,7 @@ export function selectSignScheme(key: TpmObject | undefined, asked: Scheme): Sch
 
 const MAX_COMMITS = 64;
 
-function commitValue(tpm: TpmCursor, count: number, curve: CurveName, name: Uint8Array): Uint8Array {
+function commitValue(tpm: TpmCursor, count: number, curve: TpmCurveName, name: Uint8Array): Uint8Array {
   const bits = ecSeedSize(curve) * 8;
   const { commitNonce } = tpm.state.reset;
   return ecPrivateFromBytes(
@@ -60,7 +60,7 @@ function commitValue(tpm: TpmCursor, count: number, curve: CurveName, name: Uint
 }
 
 /** The value that the next commit will have. */
-export function nextCommitValue(tpm: TpmCursor, curve: CurveName, name: Uint8Array): Uint8Array {
+export function nextCommitValue(tpm: TpmCursor, curve: TpmCurveName, name: Uint8Array): Uint8Array {
   return commitValue(tpm, tpm.state.reset.commitCounter, curve, name);
 }
 
@@ -76,7 +76,7 @@ export function commit(tpm: TpmCursor): number {
 export function committedValue(
   tpm: TpmCursor,
   counter: number,
-  curve: CurveName,
+  curve: TpmCurveName,
   name: Uint8Array,
 ): Uint8Array | null {
   const count = tpm.state.reset.commitArray.find((n) => (n & 0xffff) === counter);
@@ -111,7 +111,7 @@ function signRsa(
 }
 
 /** r of EC Schnorr: H(x || digest) as a number. */
-function schnorrR(curve: CurveName, hashAlg: number, x: Uint8Array, digest: Uint8Array): bigint {
+function schnorrR(curve: TpmCurveName, hashAlg: number, x: Uint8Array, digest: Uint8Array): bigint {
   const { n } = curveParameters(curve);
   return bytesToBigint(crypto().hash(hashName(hashAlg), concat(x, digest))) % n;
 }

@@ -89,7 +89,7 @@ export const TpmtSignatureNull = signatureOf(true);
 // --- tickets (Part 2, 10.7)
 
 /** TPM_ST (Part 2, 6.9): what is none of these is no tag at all. */
-const TpmSt = limited(
+export const TpmSt = limited(
   Uint16,
   (tag) => tag === 0x00c4 || (tag >= 0x8000 && tag <= 0x8002) || (tag >= 0x8014 && tag <= 0x8029),
 );

@@ -22,6 +22,7 @@ import './reasons.ts';
 import { finishSessions } from './response.ts';
 import { type StartupEvent, startupTable } from './startup.machine.ts';
 import type { TpmState } from './state.ts';
+import { TpmSt } from './structures-attest.ts';
 
 const HEADER = 10;
 const CC_STARTUP = 0x144;
@@ -78,11 +79,11 @@ export class Tpm extends TpmCursor {
 
   #dispatch(bytes: Uint8Array, locality: number): Uint8Array {
     this.updateTime();
-    const r = new Unmarshaller(bytes);
-    const tag = r.u16();
-    if (r.failed) return this.#refuse('frame', rc.TPM_RC_INSUFFICIENT);
+    const r = new Unmarshaller(bytes, this.state.config.objectSlots);
+    const tag = TpmSt.read(r);
+    if (r.failed) return this.#refuse('frame', r.rc);
     if (tag !== c.TPM_ST_NO_SESSIONS && tag !== c.TPM_ST_SESSIONS)
-      return this.#refuse('frame', rc.TPM_RC_VALUE);
+      return this.#refuse('frame', rc.TPM_RC_BAD_TAG);
     const size = r.u32();
     if (r.failed) return this.#refuse('frame', rc.TPM_RC_INSUFFICIENT);
     if (size !== bytes.length || size > c.MAX_COMMAND_SIZE) {
@@ -197,7 +198,7 @@ export class Tpm extends TpmCursor {
       const name = declaration.handles[i]?.[0];
       if (name !== undefined) input[name] = area.handles[i];
     }
-    const r = new Unmarshaller(area.parameters);
+    const r = new Unmarshaller(area.parameters, this.state.config.objectSlots);
     let n = 0;
     for (const [name, codec] of declaration.parameters) {
       n++;

@@ -4,7 +4,7 @@
 import { EMPTY } from '../../base/bytes.ts';
 import { bigintToBytes, bytesToBigint } from '../../crypto/bigint.ts';
 import { curveParameters, ecPrivateFromBytes, ecSeedSize, isOnCurve } from '../../crypto/ec.ts';
-import { type CurveName, crypto, type EcPoint } from '../../crypto/provider.ts';
+import { crypto, type EcPoint, type TpmCurveName } from '../../crypto/provider.ts';
 import {
   rsaDecryptOaep,
   rsaDecryptPkcs1v15,
@@ -129,7 +129,7 @@ export const rsaDecrypt = command({
 });
 
 function newPair(
-  curve: CurveName,
+  curve: TpmCurveName,
   random: Uint8Array,
 ): { readonly scalar: Uint8Array; readonly point: EcPoint } {
   const scalar = ecPrivateFromBytes(curve, random);
@@ -217,7 +217,9 @@ const CURVE_HASH: ReadonlyMap<number, number> = new Map([
   [c.TPM_ECC_NIST_P256, c.TPM_ALG_SHA256],
   [c.TPM_ECC_NIST_P384, c.TPM_ALG_SHA384],
   [c.TPM_ECC_NIST_P521, c.TPM_ALG_SHA512],
+  [c.TPM_ECC_SM2_P256, c.TPM_ALG_SM3_256],
 ]);
+const NO_KDF: readonly number[] = [c.TPM_ECC_BN_P256, c.TPM_ECC_BN_P638];
 
 /** @tcg Part 3, 14.6 TPM2_ECC_Parameters */
 export const eccParameters = command({
@@ -235,7 +237,9 @@ export const eccParameters = command({
       parameters: {
         curveId: curveID,
         keySize: curve.bits,
-        kdf: { scheme: c.TPM_ALG_KDF1_SP800_56A, hashAlg },
+        kdf: NO_KDF.includes(curveID)
+          ? { scheme: c.TPM_ALG_NULL, hashAlg: c.TPM_ALG_NULL }
+          : { scheme: c.TPM_ALG_KDF1_SP800_56A, hashAlg },
         sign: SCHEME_NULL,
         numbers: [...numbers, new Uint8Array([1])],
       },
