@@ -51,10 +51,11 @@ const pcrSelections: Make = (dice) => {
   return concat(be32(count), ...items);
 };
 
-const CIPHERS = [0x06, 0x06, 0x06, 0x06, 0x03, 0x26, 0x13];
+/** TDES and Camellia, which swtpm has and kisim has not, are left out on purpose. */
+const CIPHERS = [0x06, 0x06, 0x06, 0x06, 0x06, 0x06, 0x13];
 const symObject: Make = (dice) => {
   if (dice.chance(40)) return be16(0x10);
-  const alg = dice.chance(96) ? dice.pick(CIPHERS) : dice.below(0x50);
+  const alg = dice.chance(98) ? dice.pick(CIPHERS) : dice.pick([0, 1, 0x10, 0x0a, 0x44]);
   const bits = dice.pick([128, 128, 128, 256, 192, 64]);
   return concat(
     be16(alg),

@@ -138,11 +138,11 @@ function symmetricOf(area: TpmtPublic) {
 
 const ASYM_SIGN: ReadonlyMap<number, readonly number[]> = new Map([
   [c.TPM_ALG_RSA, [c.TPM_ALG_RSASSA, c.TPM_ALG_RSAPSS]],
-  [c.TPM_ALG_ECC, [c.TPM_ALG_ECDSA, c.TPM_ALG_ECDAA, c.TPM_ALG_ECSCHNORR]],
+  [c.TPM_ALG_ECC, [c.TPM_ALG_ECDSA, c.TPM_ALG_ECDAA, c.TPM_ALG_SM2, c.TPM_ALG_ECSCHNORR]],
 ]);
 const ASYM_DECRYPT: ReadonlyMap<number, readonly number[]> = new Map([
   [c.TPM_ALG_RSA, [c.TPM_ALG_RSAES, c.TPM_ALG_OAEP]],
-  [c.TPM_ALG_ECC, [c.TPM_ALG_ECDH]],
+  [c.TPM_ALG_ECC, [c.TPM_ALG_SM2, c.TPM_ALG_ECDH, c.TPM_ALG_ECMQV]],
 ]);
 
 function keyedhashScheme(area: TpmtPublic & { type: typeof c.TPM_ALG_KEYEDHASH }): number {

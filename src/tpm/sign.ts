@@ -1,8 +1,9 @@
 // Signing and verifying with loaded objects: RSASSA, RSAPSS, ECDSA, EC Schnorr, ECDAA, HMAC. Also which
 // scheme is used when the key and the caller both may name one, and the commit values of two-step signing.
 
+import { assert } from '../base/assert.ts';
 import { concat, EMPTY, equalBytes } from '../base/bytes.ts';
-import { bigintToBytes, bytesToBigint } from '../crypto/bigint.ts';
+import { bigintToBytes, bytesToBigint, inverseMod } from '../crypto/bigint.ts';
 import {
   curveParameters,
   ecAdd,
@@ -12,7 +13,7 @@ import {
   isOnCurve,
 } from '../crypto/ec.ts';
 import { kdfA } from '../crypto/kdf.ts';
-import { crypto, type TpmCurveName } from '../crypto/provider.ts';
+import { crypto, type EcPoint, type TpmCurveName } from '../crypto/provider.ts';
 import { pssMaxSalt, rsaSignPkcs1v15, rsaSignPss, rsaVerifyPkcs1v15, rsaVerifyPss } from '../crypto/rsa.ts';
 import { curveOf, hashName, hashSize } from './algorithms.ts';
 import { pointOf, rsaPrivateOf, rsaPublicOf, scalarOf } from './asymmetric.ts';
@@ -116,6 +117,25 @@ function schnorrR(curve: TpmCurveName, hashAlg: number, x: Uint8Array, digest: U
   return bytesToBigint(crypto().hash(hashName(hashAlg), concat(x, digest))) % n;
 }
 
+/** @tcg Part 1, C.4.4 SM2 Signatures (GM/T 0003.2, 6.1); the digest already covers the signer's identity */
+function signSm2(
+  tpm: TpmCursor,
+  curve: TpmCurveName,
+  d: bigint,
+  digest: Uint8Array,
+): { readonly r: bigint; readonly s: bigint } {
+  const { n } = curveParameters(curve);
+  const inverse = inverseMod(1n + d, n);
+  assert(inverse !== undefined, 'a private key of SM2 is not n - 1');
+  for (;;) {
+    const k = ecPrivateFromBytes(curve, tpm.random(ecSeedSize(curve)));
+    const x = bytesToBigint(crypto().ecPublicKey(curve, k).x);
+    const r = (bytesToBigint(digest) + x) % n;
+    const s = (((inverse * (bytesToBigint(k) - r * d)) % n) + n) % n;
+    if (r !== 0n && s !== 0n && r + bytesToBigint(k) !== n) return { r, s };
+  }
+}
+
 function signEcc(
   tpm: TpmCursor,
   area: EccPublic,
@@ -145,6 +165,10 @@ function signEcc(
     const s = (bytesToBigint(k) + r * d) % n;
     return out(bigintToBytes(r, curve.size), bigintToBytes(s, curve.size));
   }
+  if (scheme.scheme === c.TPM_ALG_SM2) {
+    const { r, s } = signSm2(tpm, curve.name, d, digest);
+    return out(bigintToBytes(r, curve.size), bigintToBytes(s, curve.size));
+  }
   if (scheme.scheme !== c.TPM_ALG_ECDAA) return rc.TPM_RC_SCHEME;
   const value = committedValue(tpm, scheme.count, curve.name, key.name);
   if (value === null) return rc.TPM_RC_VALUE;
@@ -172,9 +196,20 @@ export function signDigest(
 
 // --- verifying
 
+const VERIFIABLE: readonly number[] = [c.TPM_ALG_ECDSA, c.TPM_ALG_ECSCHNORR, c.TPM_ALG_SM2];
+
+/** Whether (e + x(s G + (r + s) P)) mod n is r (GM/T 0003.2, 7.1). */
+function isSm2(curve: TpmCurveName, point: EcPoint, digest: Uint8Array, r: bigint, s: bigint): boolean {
+  const { n, size } = curveParameters(curve);
+  const t = (r + s) % n;
+  if (t === 0n) return false;
+  const sG = crypto().ecPublicKey(curve, bigintToBytes(s, size));
+  const sum = ecAdd(curve, sG, crypto().ecMultiply(curve, bigintToBytes(t, size), point));
+  return sum !== undefined && (bytesToBigint(digest) + bytesToBigint(sum.x)) % n === r;
+}
+
 function verifyEcc(area: EccPublic, digest: Uint8Array, signature: TpmtSignature): number {
-  if (signature.sigAlg !== c.TPM_ALG_ECDSA && signature.sigAlg !== c.TPM_ALG_ECSCHNORR)
-    return rc.TPM_RC_SCHEME;
+  if (!VERIFIABLE.includes(signature.sigAlg)) return rc.TPM_RC_SCHEME;
   const curve = curveOf(area.parameters.curveId);
   const point = pointOf(area);
   const { n } = curveParameters(curve.name);
@@ -183,6 +218,9 @@ function verifyEcc(area: EccPublic, digest: Uint8Array, signature: TpmtSignature
   if (signature.sigAlg === c.TPM_ALG_ECDSA) {
     const raw = concat(bigintToBytes(r, curve.size), bigintToBytes(s, curve.size));
     return crypto().ecdsaVerify(curve.name, point, digest, raw) ? 0 : rc.TPM_RC_SIGNATURE;
+  }
+  if (signature.sigAlg === c.TPM_ALG_SM2) {
+    return isSm2(curve.name, point, digest, r, s) ? 0 : rc.TPM_RC_SIGNATURE;
   }
   const negR = bigintToBytes(n - r, curve.size);
   if (!isEcPrivateKey(curve.name, negR)) return rc.TPM_RC_SIGNATURE;

@@ -54,7 +54,12 @@ export const SIGNATURE_NULL: TpmtSignature = {
 };
 
 const RSA_SIGNATURES: readonly number[] = [c.TPM_ALG_RSASSA, c.TPM_ALG_RSAPSS];
-const ECC_SIGNATURES: readonly number[] = [c.TPM_ALG_ECDSA, c.TPM_ALG_ECDAA, c.TPM_ALG_ECSCHNORR];
+const ECC_SIGNATURES: readonly number[] = [
+  c.TPM_ALG_ECDSA,
+  c.TPM_ALG_ECDAA,
+  c.TPM_ALG_SM2,
+  c.TPM_ALG_ECSCHNORR,
+];
 
 function signatureOf(nullAllowed: boolean): Codec<TpmtSignature> {
   const algs = [...RSA_SIGNATURES, ...ECC_SIGNATURES, c.TPM_ALG_HMAC];

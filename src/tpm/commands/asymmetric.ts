@@ -1,9 +1,9 @@
 // Part 3, chapters 14 and 19: RSA encryption, elliptic-curve key exchange, curve parameters, ephemeral keys
-// and commits. Left out of the two-phase exchange: ECMQV and SM2 (TPM_RC_SCHEME).
+// and commits.
 
 import { EMPTY } from '../../base/bytes.ts';
 import { bigintToBytes, bytesToBigint } from '../../crypto/bigint.ts';
-import { curveParameters, ecPrivateFromBytes, ecSeedSize, isOnCurve } from '../../crypto/ec.ts';
+import { curveParameters, ecAdd, ecPrivateFromBytes, ecSeedSize, isOnCurve } from '../../crypto/ec.ts';
 import { crypto, type EcPoint, type TpmCurveName } from '../../crypto/provider.ts';
 import {
   rsaDecryptOaep,
@@ -247,6 +247,35 @@ export const eccParameters = command({
   },
 });
 
+const NO_POINT: TpmsEccPoint = { x: EMPTY, y: EMPTY };
+
+/**
+ * The shared point of the exchanges whose ephemeral keys sign themselves.
+ * @tcg Part 1, C.5.4 (1, e, 2, s) ECMQV and C.5.5 SM2 Key Exchange
+ */
+function implicitExchange(
+  scheme: number,
+  curve: TpmCurveName,
+  staticA: Uint8Array,
+  ephemeralA: Uint8Array,
+  staticB: EcPoint,
+  ephemeralB: EcPoint,
+): EcPoint | undefined {
+  const { n, bits, size } = curveParameters(curve);
+  const half = BigInt((bits + 1) >> 1) - (scheme === c.TPM_ALG_SM2 ? 1n : 0n);
+  /** Associated value function: the low half of x with a one before it. */
+  const avf = (point: EcPoint): bigint => (bytesToBigint(point.x) % (1n << half)) + (1n << half);
+  const own = avf(crypto().ecPublicKey(curve, ephemeralA));
+  const [ds, de] = [bytesToBigint(staticA), bytesToBigint(ephemeralA)];
+  const [fixed, weighed] = scheme === c.TPM_ALG_SM2 ? [staticB, ephemeralB] : [ephemeralB, staticB];
+  const scalar = (scheme === c.TPM_ALG_SM2 ? ds + own * de : de + own * ds) % n;
+  const weight = avf(ephemeralB) % n;
+  if (scalar === 0n || weight === 0n) return undefined;
+  const weighted = crypto().ecMultiply(curve, bigintToBytes(weight, size), weighed);
+  const sum = ecAdd(curve, fixed, weighted);
+  return sum === undefined ? undefined : crypto().ecMultiply(curve, bigintToBytes(scalar, size), sum);
+}
+
 const TpmiEccKeyExchange = oneOf(Uint16, [c.TPM_ALG_ECDH, c.TPM_ALG_ECMQV, c.TPM_ALG_SM2], rc.TPM_RC_SCHEME);
 
 /** @tcg Part 3, 14.7 TPM2_ZGen_2Phase */
@@ -270,7 +299,12 @@ export const zGen2Phase = command({
     if (!isOnCurve(curve, ephemeralB)) return rc.rcParameter(2, rc.TPM_RC_ECC_POINT);
     const r = committedValue(tpm, counter, curve, EMPTY);
     if (r === null) return rc.rcParameter(4, rc.TPM_RC_VALUE);
-    if (inScheme !== c.TPM_ALG_ECDH) return badScheme;
+    if (inScheme !== c.TPM_ALG_ECDH) {
+      const outZ1 = implicitExchange(inScheme, curve, own.scalar, r, staticB, ephemeralB);
+      if (outZ1 === undefined) return rc.TPM_RC_NO_RESULT;
+      endCommit(tpm, counter);
+      return { outZ1, outZ2: NO_POINT };
+    }
     const outZ1 = crypto().ecMultiply(curve, own.scalar, staticB);
     const outZ2 = crypto().ecMultiply(curve, r, ephemeralB);
     if (outZ1 === undefined || outZ2 === undefined) return rc.TPM_RC_NO_RESULT;
@@ -278,8 +312,6 @@ export const zGen2Phase = command({
     return { outZ1, outZ2 };
   },
 });
-
-const NO_POINT: TpmsEccPoint = { x: EMPTY, y: EMPTY };
 
 /** @tcg Part 3, 19.2 TPM2_Commit */
 export const commit = command({

@@ -113,7 +113,7 @@ export const pcrAllocate = command({
   pp: 'command',
   run(tpm, { pcrAllocation }) {
     // Banks that the caller does not name keep their registers; of two entries for a bank the last counts.
-    const allocated = tpm.state.nv.pcrAllocatedNext.map(
+    const allocated = tpm.state.nv.pcrAllocated.map(
       (old) => pcrAllocation.findLast((s) => s.hash === old.hash) ?? old,
     );
     let sizeNeeded = 0;

@@ -59,7 +59,7 @@ function startPartitions(tpm: TpmCursor, type: StartupType): void {
   const { state } = tpm;
   if (type === 'reset') {
     const random = new Drbg(state.drbg);
-    const reset = freshResetState(random);
+    const reset = freshResetState(random, state.config);
     tpm.state = { ...tpm.state, drbg: random.state, reset, clear: enabledClearState() };
     tpm.setNv({
       resetCount: (state.nv.resetCount + 1) >>> 0,
