@@ -29,11 +29,14 @@ const MAKES_KEYS: ReadonlySet<string> = new Set(['Create', 'CreatePrimary', 'Cre
 const RANDOMIZED: ReadonlySet<string> = new Set(['RSA_Encrypt']);
 
 /**
- * Values of GetCapability that legitimately differ: manufacturer, vendor strings, firmware version, sizes of
+ * Values of GetCapability that legitimately differ: revision and date of the specification, manufacturer, vendor strings, firmware version, sizes of
  * saved contexts, and what depends on the size of NV.
  */
 const VENDOR_PROPERTIES: ReadonlySet<number> = new Set([
-  ...[0x105, 0x106, 0x107, 0x108, 0x109, 0x10b, 0x10c, 0x121, 0x122, 0x209, 0x20b],
+  ...[
+    0x102, 0x103, 0x104, 0x125, 0x126, 0x127, 0x105, 0x106, 0x107, 0x108, 0x109, 0x10b, 0x10c, 0x121, 0x122,
+    0x209, 0x20b,
+  ],
 ]);
 
 const bySize = (value: unknown): unknown => {

@@ -288,8 +288,10 @@ const TABLE: readonly (readonly [Codec<never> | Codec<unknown>, Make])[] = [
   [S.TpmSu, u16Of(0, 1, 0)],
   [S.TpmSe, (dice) => Uint8Array.of(dice.pick([0, 0, 1, 1, 3, 2, 4]))],
   [S.TpmiAlgCipherModeNull, u16Of(0x10, 0x43, 0x40, 0x41, 0x42, 0x44, 0x3f)],
-  [S.Tpm2bDigest, ofSize([0, 32, 32, 32, 20, 48, 64, 65, 1])],
-  [S.Tpm2bAuth, (dice) => sizedBytes(authValue(dice))],
+  [
+    S.Tpm2bDigest,
+    (dice) => (dice.chance(40) ? sizedBytes(authValue(dice)) : ofSize([0, 32, 32, 32, 20, 48, 64, 65])(dice)),
+  ],
   [S.Tpm2bData, ofSize([0, 0, 16, 32, 66, 67])],
   [S.Tpm2bEvent, ofSize([0, 1, 64, 1024, 1025])],
   [S.Tpm2bMaxBuffer, ofSize([0, 16, 16, 32, 5, 1024, 1025, 3])],

@@ -103,7 +103,7 @@ export class Walk {
         command: name,
         kisim: short(a),
         swtpm: short(b),
-        detail: `request ${request.slice(0, 700)} locality ${locality}${detail}`,
+        detail: `request ${request.slice(0, 700)} locality ${locality}${detail}\n    ${this.#objectsText()}`,
       });
     }
     const ok = responseCodeOf(answers.get(this.#kisim) as Uint8Array) === 0;
@@ -113,6 +113,17 @@ export class Walk {
 
   async start(): Promise<void> {
     await this.#send(COMMANDS.get(0x144), 'Startup', () => header(0x8001, 0x144, be16(0)), true);
+  }
+
+  /** The loaded objects, for the reader of a difference. */
+  #objectsText(): string {
+    const text = [...this.#kisim.tpm.state.ram.objects].map(([handle, object]) => {
+      const kind = object.kind === 'object' ? JSON.stringify(object.public.parameters) : object.sequence;
+      const area = object.kind === 'object' ? object.public : null;
+      const head = `${handle.toString(16)} type ${area?.type} attributes ${area?.objectAttributes.toString(16)}`;
+      return `${head} nameAlg ${area?.nameAlg} ${kind}`;
+    });
+    return text.join('; ');
   }
 
   #objects(): number[] {

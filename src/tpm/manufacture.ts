@@ -51,6 +51,7 @@ export function volatileState(): VolatileState {
     drtmPreStartup: false,
     pcrReconfigured: false,
     lockout: 'clear',
+    daUsed: false,
     selfHealFrom: 0n,
     lockoutFrom: 0n,
     failureReason: '',

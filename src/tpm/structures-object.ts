@@ -308,4 +308,4 @@ export const Tpm2bPrivate = tpm2b(1500);
 export const TpmsSensitiveCreate = struct({ userAuth: Tpm2bAuth, data: Tpm2bSensitiveData });
 export type TpmsSensitiveCreate = Infer<typeof TpmsSensitiveCreate>;
 export const Tpm2bSensitiveCreate = tpm2bOf(TpmsSensitiveCreate);
-export const Tpm2bIdObject = tpm2b(134);
+export const Tpm2bIdObject = tpm2b(2 * (2 + c.MAX_DIGEST));

@@ -21,7 +21,7 @@ import * as rc from './rc.ts';
 import './reasons.ts';
 import { finishSessions } from './response.ts';
 import { type StartupEvent, startupTable } from './startup.machine.ts';
-import type { TpmState } from './state.ts';
+import { type TpmState, UNORDERLY, UNORDERLY_USED } from './state.ts';
 import { TpmSt } from './structures-attest.ts';
 
 const HEADER = 10;
@@ -233,10 +233,11 @@ export class Tpm extends TpmCursor {
   #noteChange(before: TpmState): void {
     if (this.state.life !== 'shutdown' || before.life !== 'shutdown') return;
     const { state } = this;
-    if (state.pcr === before.pcr && state.reset === before.reset && state.clear === before.clear) return;
+    const kept = state.pcr === before.pcr && state.reset === before.reset && state.clear === before.clear;
+    if (kept && state.ram.daUsed === before.ram.daUsed) return;
     this.emit('tpm.shutdown_void', {}, 'tpm.state_change_after_shutdown');
     this.#move('STATE_CHANGED');
-    this.setNv({ orderlyState: -1 });
+    this.setNv({ orderlyState: this.state.ram.daUsed ? UNORDERLY_USED : UNORDERLY });
   }
 
   #move(event: StartupEvent): void {
@@ -261,8 +262,6 @@ export class Tpm extends TpmCursor {
     if (this.state.life === 'off') return;
     this.updateTime();
     this.#move('POWER_OFF');
-    const safe = this.state.nv.orderlyState >= 0 ? this.state.clock.clockSafe : false;
-    this.setClock({ clockSafe: safe });
     this.state = { ...this.state, ram: volatileState(), pcr: [] };
   }
 

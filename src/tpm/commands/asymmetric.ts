@@ -231,7 +231,7 @@ export const eccParameters = command({
   run(_tpm, { curveID }) {
     const curve = curveOf(curveID);
     const { p, a, b, gx, gy, n } = curveParameters(curve.name);
-    const numbers = [p, a, b, gx, gy, n].map((value) => bigintToBytes(value, curve.size));
+    const numbers = [p, a, b, gx, gy, n].map((value) => bigintToBytes(value, value === 0n ? 1 : curve.size));
     const hashAlg = CURVE_HASH.get(curveID) ?? c.TPM_ALG_SHA256;
     return {
       parameters: {
