@@ -39,6 +39,9 @@ const VENDOR_PROPERTIES: ReadonlySet<number> = new Set([
   ],
 ]);
 
+/** TDES and Camellia: swtpm has them, kisim does not. */
+const OTHER_CIPHERS: ReadonlySet<number> = new Set([0x03, 0x26]);
+
 const bySize = (value: unknown): unknown => {
   if (value instanceof Uint8Array) return `[${value.length} octets]`;
   if (Array.isArray(value)) return value.map(bySize);
@@ -63,13 +66,16 @@ function attested(octets: Uint8Array, exact: boolean): unknown {
     magic: a.magic,
     signer: bySize(a.qualifiedSigner),
     extraData: toHex(a.extraData),
-    resetCount: exact ? 0 : 0,
     attested: exact && a.attested.type !== 0x8019 ? exactly(a.attested) : bySize(a.attested),
   };
 }
 
 const withoutVendor = (value: unknown): unknown => {
   const data = value as { readonly capability: number; readonly data: readonly { property?: number }[] };
+  if (data.capability === 0) {
+    const algs = data.data as readonly { readonly alg?: number }[];
+    return algs.filter((a) => !OTHER_CIPHERS.has(a.alg ?? 0)).map(exactly);
+  }
   if (data.capability !== 6) return exactly(value);
   return data.data.filter((p) => !VENDOR_PROPERTIES.has(p.property ?? 0));
 };

@@ -229,7 +229,7 @@ const nvPublic: Make = (dice) => {
   if (dice.chance(5)) a ^= 1 << dice.below(32);
   const nameAlg = hashAlg(dice);
   const digest = ({ 4: 20, 11: 32, 12: 48, 13: 64 } as Record<number, number>)[nameAlg] ?? 32;
-  const size = nt === 4 ? digest : nt === 0 ? dice.pick([0, 1, 8, 32, 64, 1024, 2048, 2049]) : 8;
+  const size = nt === 4 ? digest : nt === 0 ? dice.pick([0, 1, 8, 32, 64, 1024, 2049]) : 8;
   const policy = dice.chance(85) ? be16(0) : ofSize([digest, 20])(dice);
   const body = concat(be32(dice.pick(NV_INDICES)), be16(nameAlg), be32(a >>> 0), policy, be16(size));
   return sizedBytes(body);

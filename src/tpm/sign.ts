@@ -20,6 +20,7 @@ import { pointOf, rsaPrivateOf, rsaPublicOf, scalarOf } from './asymmetric.ts';
 import * as c from './constants.ts';
 import type { TpmCursor } from './cursor.ts';
 import { be32 } from './marshal.ts';
+import { ASYM_SIGN } from './object.ts';
 import * as rc from './rc.ts';
 import type { TpmObject } from './state.ts';
 import { SIGNATURE_NULL, type TpmtSignature } from './structures-attest.ts';
@@ -37,12 +38,19 @@ export function isAnonymousScheme(scheme: number): boolean {
   return scheme === c.TPM_ALG_ECDAA;
 }
 
+/** Whether keys of this type sign with the scheme. */
+function isSignSchemeOf(key: TpmObject, scheme: number): boolean {
+  const { type } = key.public;
+  if (type === c.TPM_ALG_RSA || type === c.TPM_ALG_ECC) return ASYM_SIGN.get(type)?.includes(scheme) ?? false;
+  return scheme === c.TPM_ALG_HMAC;
+}
+
 /** The scheme to sign with, or null when key and caller do not agree. @tcg Part 3, 20.2.1 TPM2_Sign */
 export function selectSignScheme(key: TpmObject | undefined, asked: Scheme): Scheme | null {
   if (key === undefined) return SCHEME_NULL;
   if (key.public.type === c.TPM_ALG_SYMCIPHER) return null;
   const own = key.public.parameters.scheme;
-  if (own.scheme === c.TPM_ALG_NULL) return asked.scheme === c.TPM_ALG_NULL ? null : asked;
+  if (own.scheme === c.TPM_ALG_NULL) return isSignSchemeOf(key, asked.scheme) ? asked : null;
   if (asked.scheme === c.TPM_ALG_NULL) return isAnonymousScheme(own.scheme) ? null : own;
   return own.scheme === asked.scheme && own.hashAlg === asked.hashAlg ? asked : null;
 }

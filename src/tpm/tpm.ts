@@ -17,6 +17,7 @@ import { selfHeal } from './lockout.ts';
 import { volatileState } from './manufacture.ts';
 import { be32, Unmarshaller } from './marshal.ts';
 import { removeObject } from './object.ts';
+import { savedStateChanged } from './orderly.ts';
 import * as rc from './rc.ts';
 import './reasons.ts';
 import { finishSessions } from './response.ts';
@@ -155,14 +156,14 @@ export class Tpm extends TpmCursor {
       handles.push(spec.type.read(r));
       if (r.rc !== 0) return rc.rcHandle(handles.length, r.rc);
     }
-    let evicts = 0;
+    this.borrowedSlots = 0;
     for (let i = 0; i < handles.length; i++) {
       const handle = handles[i] as number;
       if (c.handleType(handle) === c.TPM_HT_PERSISTENT) {
         // A persistent object is used through a slot of transient memory, which is taken before it is looked
         // for.
-        evicts++;
-        if (this.state.ram.objects.size + evicts > this.state.config.objectSlots)
+        this.borrowedSlots++;
+        if (this.state.ram.objects.size + this.borrowedSlots > this.state.config.objectSlots)
           return rc.TPM_RC_OBJECT_MEMORY;
       }
       const status = entityLoadStatus(this, handle);
@@ -232,9 +233,7 @@ export class Tpm extends TpmCursor {
   /** After TPM2_Shutdown a change of state that would have been saved makes the shutdown void. */
   #noteChange(before: TpmState): void {
     if (this.state.life !== 'shutdown' || before.life !== 'shutdown') return;
-    const { state } = this;
-    const kept = state.pcr === before.pcr && state.reset === before.reset && state.clear === before.clear;
-    if (kept && state.ram.daUsed === before.ram.daUsed) return;
+    if (!savedStateChanged(before, this.state)) return;
     this.emit('tpm.shutdown_void', {}, 'tpm.state_change_after_shutdown');
     this.#move('STATE_CHANGED');
     this.setNv({ orderlyState: this.state.ram.daUsed ? UNORDERLY_USED : UNORDERLY });

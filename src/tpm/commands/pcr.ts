@@ -173,7 +173,9 @@ export const pcrReset = command({
   response: {},
   nv: true,
   run(tpm, { pcrHandle }, { locality }) {
-    const refused = localityRefusal(tpm, pcrAttributes(pcrHandle).resetLocality, pcrHandle, locality);
+    // Locality 4 resets by _TPM_Hash_Start alone.
+    const allowed = pcrAttributes(pcrHandle).resetLocality & 0x0f;
+    const refused = localityRefusal(tpm, allowed, pcrHandle, locality);
     if (refused !== 0) return refused;
     setPcr(tpm, pcrHandle, (size) => new Uint8Array(size));
     tpm.emit('tpm.pcr_reset', { pcr: pcrHandle, locality });
