@@ -156,6 +156,27 @@ describe('order of checks', () => {
   });
 });
 
+describe('NV', () => {
+  const define = (index: number, attributes: string, size: number, auth = '40000001'): string =>
+    `${auth} ${PW} 0000 000e ${index.toString(16).padStart(8, '0')} 000b ${attributes} 0000 ${size.toString(16).padStart(4, '0')}`;
+
+  test('orderly indices share 512 octets, each with twelve of its own', () => {
+    const tpm = newTpm();
+    expect(rcOf(tpm, 0x12a, define(0x01000001, '04020002', 501), true)).toBe(0x14b);
+    expect(rcOf(tpm, 0x12a, define(0x01000001, '04020002', 100), true)).toBe(0);
+    expect(rcOf(tpm, 0x12a, define(0x01000002, '04020002', 389), true)).toBe(0x14b);
+    expect(rcOf(tpm, 0x12a, define(0x01000002, '04020002', 388), true)).toBe(0);
+    expect(rcOf(tpm, 0x12a, define(0x01000003, '00020002', 501), true)).toBe(0);
+  });
+
+  test('a new platform seed leaves the platform its indices', () => {
+    const tpm = newTpm();
+    expect(rcOf(tpm, 0x12a, define(0x01000001, '40010001', 8, '4000000c'), true)).toBe(0);
+    expect(rcOf(tpm, 0x125, `4000000c ${PW}`, true)).toBe(0);
+    expect(rcOf(tpm, 0x169, '01000001')).toBe(0);
+  });
+});
+
 describe('the end of a power cycle', () => {
   const STATE = '0001';
   /** Startup(STATE) after Shutdown(STATE) and one more command. */
