@@ -16,7 +16,7 @@ import { PATH_MAX } from '../vfs/constants.ts';
 import type { KernelReadId } from '../vfs/hooks.ts';
 import type { DentryId, Inode, InodeKey, PathRef, VfsTask } from '../vfs/types.ts';
 import type { ImaFaultSite } from './faults.ts';
-import type { ImaState, LsmField } from './types.ts';
+import type { ImaCondition, ImaState, LsmField } from './types.ts';
 
 /** Labels of a module like Smack, for rules with obj_* and subj_* conditions (CONFIG_IMA_LSM_RULES). */
 export interface LsmLabels {
@@ -52,6 +52,8 @@ export interface ImaEnv {
   /** make_kuid(), make_kgid(): the id outside of a user namespace; without it only namespace 0 has ids. */
   readonly mapId?: (userNs: number, kind: 'uid' | 'gid', id: number) => number | null;
   readonly labels?: LsmLabels | null;
+  /** Conditions of rules that designs add. */
+  readonly conditions?: readonly ImaCondition[];
   readonly platform?: ImaPlatform;
   /** Kernel log. */
   readonly printk?: (line: string) => void;

@@ -96,6 +96,7 @@ export function parseContext(ima: ImaCursor, task: VfsTask): ParseContext {
   return {
     profile: env.profile,
     templates: ima.state.templates,
+    ...(env.conditions === undefined ? {} : { conditions: env.conditions }),
     defaultRulesActive: ima.state.policy.active === 'default',
     mapId: (kind, id) => {
       const mapped = env.mapId !== undefined ? env.mapId(userNs, kind, id) : userNs === 0 ? id : null;

@@ -9,6 +9,7 @@ import type { HashName } from '../crypto/provider.ts';
 import type { AuditState } from '../integrity/audit.ts';
 import type { Stat } from '../vfs/api.ts';
 import type { Content, FsType, Xattr } from '../vfs/types.ts';
+import type { PlainRecord } from './extension.ts';
 
 export type Pid = number;
 
@@ -98,6 +99,8 @@ export interface MachineConfig {
   readonly ipeBootPolicy?: string;
   /** Calls of the kernel that fail, counted from power-on. */
   readonly faults?: FaultsState;
+  /** Designs that were never merged and that this kernel has all the same, by name. */
+  readonly proposals?: readonly string[];
 }
 
 export interface SpawnOptions {
@@ -199,6 +202,8 @@ export interface SyscallApi {
   addKey(type: string, description: string, payload: Uint8Array, ring: number | string): Result<number>;
   kexecFileLoad(kernelFd: number, initrdFd: number | null, cmdline: string, flags: number): Err;
   kexecLoad(flags: number): Err;
+  /** A system call that a design of the machine brings; ENOSYS where none has it. */
+  call(name: string, args: PlainRecord): Result<PlainRecord>;
 }
 
 /** What a dm device is made of: one target over its whole length. */

@@ -16,11 +16,13 @@ import { integrityKeyring, integrityLoadKeys, startKeyrings, startLsms } from '.
 import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmdline.ts';
 import { disksOnly } from './disks.ts';
 import { kernelExecve } from './exec.ts';
+import { findExtension } from './extension.ts';
 import { measuredBoot, startTpm } from './measured-boot.ts';
 import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate.ts';
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Rooms } from './rooms.ts';
+import { securityfsNodes } from './securityfs.ts';
 import { kernelTask, newKernel, ramPagesOf, type Task } from './state.ts';
 import { devTree, diskNumber, sysTree } from './sysfs.ts';
 
@@ -56,6 +58,19 @@ function setupTable(r: Rooms): readonly SetupEntry[] {
   ];
 }
 
+/** Boot parameters of the designs of this kernel; what follows each key is kept in `given`. */
+function extensionSetup(r: Rooms, given: Map<string, string>): readonly SetupEntry[] {
+  return (r.kernel.state.image.proposals ?? [])
+    .flatMap((name) => findExtension(name)?.setup ?? [])
+    .map((key) => ({
+      key,
+      run: (rest: string) => {
+        given.set(key, rest);
+        return true;
+      },
+    }));
+}
+
 /** The last value that the command line gives a parameter. */
 function lastValue(line: CommandLine, name: string): string | undefined {
   const found = line.params.filter((p) => p.name.replace(/-/g, '_') === name);
@@ -75,7 +90,9 @@ function memparse(text: string | undefined): number | null {
 /** Reads the command line: module parameters go to sysctls, the rest to the __setup() entries. */
 function parseParameters(r: Rooms, text: string): CommandLine {
   const line = parseCmdline(text);
-  const left = runSetup(line, setupTable(r));
+  const given = new Map<string, string>();
+  const left = runSetup(line, [...setupTable(r), ...extensionSetup(r, given)]);
+  r.extensions.start(r.kernel.state.image.proposals ?? [], given);
   const k = r.kernel;
   let { sysctl } = k.state;
   const enforce = lastValue(line, 'module.sig_enforce');
@@ -226,6 +243,16 @@ function integrityInit(r: Rooms, init: Task, security: SbId, kexecBuffer: Uint8A
   }
 }
 
+/** A design's node takes the place of one that is there already. */
+function extensionNodes(r: Rooms, security: SbId): void {
+  const { remove } = securityfsNodes(r.vfs);
+  const nodes = r.extensions.nodes.map((n) =>
+    n.node === undefined ? dir(n.path, n.mode) : node(n.path, n.mode, n.key),
+  );
+  for (const { path } of nodes) remove(path);
+  if (nodes.length > 0) populateTree(r.vfs, security, nodes);
+}
+
 /** Starts /init (rdinit=, init=, then the usual places). @kernel init/main.c kernel_init() */
 function startInit(r: Rooms, line: CommandLine): void {
   const k = r.kernel;
@@ -267,6 +294,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   r.hooks.initramfsPopulated(vfs.mountOf(init.root.mount).sb);
   startKeyrings(r, image);
   integrityInit(r, init, security, kexecBuffer);
+  extensionNodes(r, security);
   integrityLoadKeys(r, init);
   startInit(r, line);
   trace.close(id);
@@ -283,7 +311,10 @@ export function secondKernel(r: Rooms): Err {
   if (kexec === null) return k.refuse('EINVAL', KERNEL_REASON['kernel.kexec_none']);
   const id = r.trace.open('boot.kexec', { cmdline: kexec.cmdline });
   const { imaSegment } = kexec;
-  const buffer = imaSegment === null ? null : (imaSegment.content ?? r.ima.kexecBuffer(imaSegment.size));
+  const buffer =
+    imaSegment === null
+      ? null
+      : (imaSegment.content ?? k.env.listeners.kexecBuffer?.(imaSegment.size) ?? null);
   r.vfs.state = disksOnly(r.vfs.state);
   r.audit.state = { ...r.audit.state, integrityAudit: false };
   r.keys.state = newKeyrings();

@@ -11,13 +11,14 @@ import type { Trace } from '../base/trace.ts';
 import type { EvmApi } from '../evm/api.ts';
 import type { EvmEnv } from '../evm/evm.ts';
 import type { ImaEnv } from '../ima/cursor.ts';
+import type { ImaCondition } from '../ima/types.ts';
 import type { Audit } from '../integrity/audit.ts';
 import { kernelReadFileFromPath } from '../integrity/kernel-read-file.ts';
 import type { KeyringListeners, KeyringsEnv } from '../integrity/keyrings.ts';
 import type { KeyTask } from '../integrity/keys-types.ts';
 import type { Trust } from '../integrity/trust.ts';
 import type { IpeEnv } from '../ipe/env.ts';
-import { IPE_PROPERTIES } from '../ipe/properties.ts';
+import { IPE_PROPERTIES, type IpeProperty } from '../ipe/properties.ts';
 import type { SmackEnv } from '../lsm/smack.ts';
 import type { VfsApi, VfsEnv } from '../vfs/api.ts';
 import type { KernelReadId, SecurityHooks } from '../vfs/hooks.ts';
@@ -168,6 +169,10 @@ export class ImaEnvironment extends Environment implements ImaEnv {
     };
   }
 
+  get conditions(): readonly ImaCondition[] {
+    return this.r.extensions.imaConditions;
+  }
+
   readonly printk = (line: string): void => this.r.kernel.printk(line);
 
   readonly labels: NonNullable<ImaEnv['labels']> = {
@@ -187,7 +192,11 @@ export class SmackEnvironment extends Environment implements SmackEnv {
 }
 
 export class IpeEnvironment extends Environment implements IpeEnv {
-  readonly properties = IPE_PROPERTIES;
+  get properties(): readonly IpeProperty[] {
+    const { extensions } = this.r;
+    return extensions.active.length === 0 ? IPE_PROPERTIES : [...IPE_PROPERTIES, ...extensions.ipeProperties];
+  }
+
   readonly securityfs: IpeEnv['securityfs'];
 
   constructor(rooms: Rooms) {
@@ -211,9 +220,15 @@ export class KernelEnvironment extends Environment implements KernelEnv {
     this.#listeners ??= listenersOf(this.r);
     return this.#listeners;
   }
+
+  readonly findCall: KernelEnv['findCall'] = (name) => this.r.extensions.findCall(name);
 }
 
 function listenersOf(r: Rooms): KernelListeners {
+  return Object.assign({}, machineListeners(r), ...r.extensions.listeners);
+}
+
+function machineListeners(r: Rooms): KernelListeners {
   return {
     kexecCmdline: (task, file, cmdline) => r.ima.kexecCmdline(task, file, cmdline),
     criticalData: (task, label, event, data, hashed) => r.ima.criticalData(task, label, event, data, hashed),

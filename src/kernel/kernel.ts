@@ -13,6 +13,7 @@ import type { VfsApi } from '../vfs/api.ts';
 import type { SecurityHooks } from '../vfs/hooks.ts';
 import type { FileId, VfsTask } from '../vfs/types.ts';
 import type { Pid } from './api.ts';
+import type { Extensions } from './extension.ts';
 import type { KeyCalls } from './key-calls.ts';
 import { copyKernel, copyTask } from './records.ts';
 import type { KernelState, Task } from './state.ts';
@@ -39,6 +40,8 @@ export interface KernelListeners {
 }
 
 export interface KernelEnv {
+  /** Calls of designs, by name. */
+  readonly findCall: Extensions['findCall'];
   readonly profile: KernelProfile;
   readonly clock: Clock;
   readonly random: Random;

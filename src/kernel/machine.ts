@@ -28,6 +28,7 @@ import type { MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
 import { powerOn, secondKernel } from './boot.ts';
 import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
+import { newExtensions } from './extension.ts';
 import { eventLogBytes } from './measured-boot.ts';
 import { pseudoFinder } from './pseudo.ts';
 import { LazyRooms, type MachineState, type Rooms } from './rooms.ts';
@@ -57,11 +58,12 @@ function banksOf(config: MachineConfig): readonly HashName[] | undefined {
 }
 
 function imageOf(config: MachineConfig): KernelImage {
-  const { initramfs, trustedKeys, ipeBootPolicy } = config;
+  const { initramfs, trustedKeys, ipeBootPolicy, proposals } = config;
   return {
     ...(initramfs === undefined ? {} : { initramfs }),
     ...(trustedKeys === undefined ? {} : { trustedKeys }),
     ...(ipeBootPolicy === undefined ? {} : { ipeBootPolicy }),
+    ...(proposals === undefined ? {} : { proposals }),
   };
 }
 
@@ -84,6 +86,7 @@ function newMachine(config: MachineConfig): MachineState {
     ima: newIma(profile),
     smack: newSmack(),
     ipe: newIpe(),
+    extensions: newExtensions(),
     kernel: newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
   };
 }

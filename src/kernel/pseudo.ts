@@ -36,6 +36,7 @@ const ROOMS: Readonly<Record<string, (r: Rooms) => Finder>> = {
     return (key) => nodes.get(key);
   },
   smack: (r) => byRecord({ 'smack/load2': r.smack.load2(), 'smack/current': r.smack.current() }),
+  ext: (r) => (key) => r.extensions.findNode(key),
   ipe: (r) => {
     const nodes = ipePseudo(r.ipe);
     return (key) => nodes.find(key);

@@ -7,6 +7,10 @@ export const KERNEL_REASON = defineReasons({
     text: 'the descriptor is not open, or was opened with O_PATH only',
     source: 'include/linux/file.h fdget()',
   },
+  'kernel.no_such_call': {
+    text: 'no design of this machine brings the system call {name}',
+    source: 'kernel/sys_ni.c sys_ni_syscall()',
+  },
   'kernel.no_task': {
     text: 'the task does not exist any more',
     source: 'kernel/pid.c find_task_by_pid_ns()',

@@ -28,6 +28,7 @@ import {
   SmackEnvironment,
   VfsEnvironment,
 } from './environments.ts';
+import { Extensions } from './extension.ts';
 import { Kernel } from './kernel.ts';
 
 /** Every cursor, by the name of its part of the state. */
@@ -46,6 +47,7 @@ export interface Cursors {
   readonly ipe: Ipe;
   readonly smack: Smack;
   readonly kernel: Kernel;
+  readonly extensions: Extensions;
 }
 
 type StateOf<C> = C extends { readonly state: infer S } ? S : null;
@@ -86,6 +88,7 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
   smack: (state, r) => new Smack(state, new SmackEnvironment(r)),
   ipe: (state, r) => new Ipe(state, new IpeEnvironment(r)),
   kernel: (state, r) => new Kernel(state, new KernelEnvironment(r)),
+  extensions: (state, r) => new Extensions(state, r),
 };
 
 /**
@@ -109,6 +112,7 @@ export abstract class LazyRooms implements Cursors {
   #smack: Smack | null = null;
   #ipe: Ipe | null = null;
   #kernel: Kernel | null = null;
+  #extensions: Extensions | null = null;
 
   constructor(base: MachineState) {
     this.#base = base;
@@ -178,6 +182,11 @@ export abstract class LazyRooms implements Cursors {
     return this.#ipe;
   }
 
+  get extensions(): Extensions {
+    this.#extensions ??= this.#make('extensions');
+    return this.#extensions;
+  }
+
   get kernel(): Kernel {
     this.#kernel ??= this.#make('kernel');
     return this.#kernel;
@@ -206,6 +215,7 @@ export abstract class LazyRooms implements Cursors {
       smack: this.#smack === null ? base.smack : this.#smack.state,
       ipe: this.#ipe === null ? base.ipe : this.#ipe.state,
       kernel: this.#kernel === null ? base.kernel : this.#kernel.state,
+      extensions: this.#extensions === null ? base.extensions : this.#extensions.state,
     };
   }
 }

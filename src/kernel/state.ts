@@ -126,7 +126,7 @@ export interface UserNamespace {
 }
 
 /** What is built into the kernel or handed to it besides the command line. */
-export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy'>;
+export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'>;
 
 export interface KernelState {
   readonly cmdline: string;

@@ -6,6 +6,7 @@ import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import { pemDecode } from '../crypto/pem.ts';
 import type { DiskSpec, FileSpec, FirmwareSpec, MachineConfig } from '../kernel/api.ts';
+import { PROPOSALS } from '../proposals/registry.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { Content, Xattr } from '../vfs/types.ts';
 import { type DataContext, isEvm, looseHex, type ReadFile, resolveContent, resolveEvm } from './data.ts';
@@ -236,6 +237,18 @@ function trustedKeys(
   return out;
 }
 
+function proposalsOf(b: Builder, names: readonly string[]): readonly string[] {
+  const known = PROPOSALS.map((p) => p.name);
+  for (const [i, name] of names.entries()) {
+    const at = ['machine', 'proposals', i];
+    const help = didYouMean(name, known) ?? `there are: ${known.join(', ')}`;
+    if (!known.includes(name)) b.report(at, 'scenario.unknown_proposal', `unknown design \`${name}\``, help);
+    else if (names.indexOf(name) !== i)
+      b.report(at, 'scenario.duplicate', `\`${name}\` is named twice`, 'once is enough');
+  }
+  return names.filter((name) => known.includes(name));
+}
+
 /** What to build the machine from. */
 export function machineConfig(b: Builder, form: MachineForm, title: string): MachineConfig {
   checkMachine(b, form);
@@ -260,6 +273,7 @@ export function machineConfig(b: Builder, form: MachineForm, title: string): Mac
         }),
     ...(form.trusted_keys === undefined ? {} : { trustedKeys: trustedKeys(b, form.trusted_keys) }),
     ...(form.faults === undefined ? {} : { faults: form.faults.map(armedFault) }),
+    ...(form.proposals === undefined ? {} : { proposals: proposalsOf(b, form.proposals) }),
     ...(form.ipe_boot_policy === undefined ? {} : { ipeBootPolicy: form.ipe_boot_policy }),
   };
 }

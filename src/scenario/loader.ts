@@ -224,11 +224,10 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
   loader.ids(good);
   const machine = head === undefined ? {} : machineConfig(loader.builder, head.machine ?? {}, head.title);
   if (head?.expect !== undefined) loader.expectation(head.expect, ['expect']);
-  const profile = typeof machine.profile === 'object' ? machine.profile : undefined;
   const boot = head?.machine?.ipe_boot_policy;
   const policies = [
-    ...policyDiagnostics(source, good, profile),
-    ...(boot === undefined ? [] : bootPolicyDiagnostics(source, boot)),
+    ...policyDiagnostics(source, good, machine),
+    ...(boot === undefined ? [] : bootPolicyDiagnostics(source, boot, machine)),
   ];
   const found = [...mistakes, ...loader.diagnostics, ...loader.builder.diagnostics, ...policies];
   const diagnostics = sortDiagnostics(found);

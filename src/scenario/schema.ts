@@ -127,6 +127,10 @@ export const machineSchema = z
       .array(z.strictObject(FAULT_ARGS))
       .optional()
       .describe('Calls of the kernel that fail, counted from power-on.'),
+    proposals: z
+      .array(z.string())
+      .optional()
+      .describe('Designs that were never merged and that this kernel has all the same.'),
   })
   .describe('The machine as it is before the first step.');
 

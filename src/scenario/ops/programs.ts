@@ -216,6 +216,19 @@ const kexecLoad = defineOp({
   run: ({ actor: { sys } }, args) => result(sys.kexecLoad(num(args.kflags, 0))),
 });
 
+const call = defineOp({
+  name: 'call',
+  help: 'a system call that a design of `machine.proposals` brings; its results are members of the outcome',
+  args: {
+    name: z.string().describe('Name of the call.'),
+    args: z.record(z.string(), z.json()).optional().describe('Its arguments, by name.'),
+  },
+  run({ actor: { sys } }, { name, args }) {
+    const done = sys.call(name, args ?? {});
+    return done.ok ? { err: 'OK', ...done.value } : result(done.errno);
+  },
+});
+
 export const PROGRAM_OPS: readonly OpDeclaration[] = [
   exec,
   fexec,
@@ -228,4 +241,5 @@ export const PROGRAM_OPS: readonly OpDeclaration[] = [
   deleteModule,
   kexecFile,
   kexecLoad,
+  call,
 ];

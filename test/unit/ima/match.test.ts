@@ -98,7 +98,7 @@ describe('conditions', () => {
     ['measure func=BPRM_CHECK mask=MAY_WRITE', { func: C.POST_SETATTR, mask: 16 }, null],
   ])('%s (%#)', (text, s, failed) => {
     const { subject } = setting([], s);
-    expect(whyNot(rule(text), subject, null)).toBe(failed);
+    expect(whyNot(rule(text), subject, {})).toBe(failed);
   });
 });
 
@@ -188,7 +188,7 @@ function slowDecision(
   let action = 0;
   const matched: number[] = [];
   for (const [i, r] of rules.entries()) {
-    if ((r.action & actmask) === 0 || whyNot(r, subject, null) !== null) continue;
+    if ((r.action & actmask) === 0 || whyNot(r, subject, {}) !== null) continue;
     matched.push(i);
     action |= (r.flags & C.IMA_NONACTION_FLAGS) | (r.action & C.IMA_DO_MASK);
     if (r.action === C.APPRAISE) {
