@@ -99,17 +99,10 @@ export interface MachineConfig {
   };
   /** IPE boot policy text (CONFIG_IPE_BOOT_POLICY). */
   readonly ipeBootPolicy?: string;
-<<<<<<< HEAD
   /** Calls of the kernel that fail, counted from power-on. */
   readonly faults?: FaultsState;
   /** Designs that were never merged and that this kernel has all the same, by name. */
   readonly proposals?: readonly string[];
-=======
-  /** Designs that were never merged and that this kernel has all the same, by name. */
-  readonly proposals?: readonly string[];
-  /** Calls of the kernel that fail, counted from power-on. */
-  readonly faults?: FaultsState;
->>>>>>> main
 }
 
 export interface SpawnOptions {

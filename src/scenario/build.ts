@@ -329,13 +329,8 @@ export function machineConfig(b: Builder, form: MachineForm, title: string): Mac
           ]),
         }),
     ...(form.trusted_keys === undefined ? {} : { trustedKeys: trustedKeys(b, form.trusted_keys) }),
-<<<<<<< HEAD
     ...(form.faults === undefined ? {} : { faults: form.faults.map(armedFault) }),
     ...(form.proposals === undefined ? {} : { proposals: proposalsOf(b, form.proposals) }),
-=======
-    ...(form.proposals === undefined ? {} : { proposals: proposalsOf(b, form.proposals) }),
-    ...(form.faults === undefined ? {} : { faults: form.faults.map(armedFault) }),
->>>>>>> main
     ...(form.ipe_boot_policy === undefined ? {} : { ipeBootPolicy: form.ipe_boot_policy }),
   };
 }

@@ -146,24 +146,14 @@ export const machineSchema = z
       .optional()
       .describe('Certificates of the keyrings that exist at boot.'),
     ipe_boot_policy: z.string().optional().describe('Text of the compiled-in IPE policy.'),
-<<<<<<< HEAD
-=======
-    proposals: z
-      .array(z.string())
-      .optional()
-      .describe('Designs that were never merged and that this kernel has all the same.'),
->>>>>>> main
     faults: z
       .array(z.strictObject(FAULT_ARGS))
       .optional()
       .describe('Calls of the kernel that fail, counted from power-on.'),
-<<<<<<< HEAD
     proposals: z
       .array(z.string())
       .optional()
       .describe('Designs that were never merged and that this kernel has all the same.'),
-=======
->>>>>>> main
   })
   .describe('The machine as it is before the first step.');
 
