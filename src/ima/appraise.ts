@@ -13,13 +13,14 @@ import * as X from '../integrity/xattr.ts';
 import { FMODE_CREATED, type InodeKey, type OpenFile, type PathRef, type VfsTask } from '../vfs/types.ts';
 import { processBufferMeasurement } from './buffer.ts';
 import * as C from './constants.ts';
-import { auditMessage, type ImaCursor } from './cursor.ts';
+import { auditMessage, type ImaCursor, noMemory } from './cursor.ts';
 import { iintStep, passEvent, withCacheStatus } from './iint.ts';
 import { type ImaReason, R } from './reasons.ts';
 import type { Modsig } from './template-lib.ts';
 import type { FileHash, Iint } from './types.ts';
 
 const ENODATA = -61;
+const ENOMEM = negative('ENOMEM');
 const ENOKEY = negative('ENOKEY');
 const EINVAL = -22;
 
@@ -35,6 +36,7 @@ export function readLabel(ima: ImaCursor, inode: InodeKey): Label {
   if (!enabled(profile, 'CONFIG_IMA_APPRAISE')) return { value: null, length: 0 };
   if (!vfs.superblock(vfs.inode(inode).sb).xattrs) return { value: null, length: 0 };
   const value = vfs.rawGetxattr(inode, X.XATTR_NAME_IMA);
+  if (value !== undefined && noMemory(ima, 'ima_read_xattr')) return { value: null, length: ENOMEM };
   return value === undefined ? { value: null, length: ENODATA } : { value, length: value.length };
 }
 

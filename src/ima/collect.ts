@@ -16,7 +16,7 @@ import type { VfsApi } from '../vfs/api.ts';
 import { O_DIRECT } from '../vfs/constants.ts';
 import type { Content, Inode, OpenFile, VfsTask } from '../vfs/types.ts';
 import { IMA_COLLECTED, IMA_VERITY_REQUIRED } from './constants.ts';
-import { auditMessage, byteText, type ImaCursor } from './cursor.ts';
+import { auditMessage, byteText, type ImaCursor, noMemory } from './cursor.ts';
 import { iintStep } from './iint.ts';
 import { R } from './reasons.ts';
 import type { FileHash, Iint } from './types.ts';
@@ -49,6 +49,7 @@ export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashO
   const { vfs, profile } = ima.env;
   if ((file.flags & O_DIRECT) !== 0) return { err: 'EINVAL', hash: zeroHash(ima.state.hashAlgo) };
   if (!cryptoHasAlg(profile, alg)) return { err: 'ENOENT', hash: zeroHash(alg) };
+  if (noMemory(ima, 'ima_calc_file_hash')) return { err: 'ENOMEM', hash: zeroHash(alg) };
   const inode = vfs.inode(file.inode);
   if (inode.pseudo !== null) {
     // Pseudo files give less than their size says: an unexpected end, unless the size is 0.
@@ -120,6 +121,8 @@ export function collectMeasurement(
     if (verity === null) cause = 'no-verity-digest';
   } else if (buf !== null) outcome = calcBufferHash(ima, file, buf, alg);
   else outcome = calcFileHash(ima, file, alg);
+  const keeps = outcome.err === 0 || outcome.err === 'EBADF' || outcome.err === 'EINVAL';
+  if (keeps && noMemory(ima, 'ima_collect_measurement')) outcome = { err: 'ENOMEM', hash: outcome.hash };
   const { err, hash } = outcome;
   let after = iint;
   if (err === 0 || err === 'EBADF' || err === 'EINVAL') {

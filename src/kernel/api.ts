@@ -2,6 +2,7 @@
 // it, read its state. machine.ts implements it; every room's cursor is reachable for those who look inside.
 
 import type { Err, Result } from '../base/errno.ts';
+import type { ArmedFault, FaultsState } from '../base/faults.ts';
 import type { Json } from '../base/json.ts';
 import type { KernelProfile } from '../base/profile.ts';
 import type { HashName } from '../crypto/provider.ts';
@@ -98,6 +99,8 @@ export interface MachineConfig {
   readonly ipeBootPolicy?: string;
   /** Designs that were never merged and that this kernel has all the same, by name. */
   readonly proposals?: readonly string[];
+  /** Calls of the kernel that fail, counted from power-on. */
+  readonly faults?: FaultsState;
 }
 
 export interface SpawnOptions {
@@ -107,6 +110,18 @@ export interface SpawnOptions {
   readonly comm?: string;
   readonly parent?: Pid;
 }
+
+/** Where an execve stands; names of the states of exec.machine.ts. */
+export type ExecPhase =
+  | 'opened'
+  | 'prepared'
+  | 'checked'
+  | 'mapped'
+  | 'locked'
+  | 'verified'
+  | 'running'
+  | 'failed'
+  | 'killed';
 
 /** How a program ended; only `exit` or `signal` is there, and `err` is execve's own. */
 export interface ExecOutcome {
@@ -213,6 +228,12 @@ export interface SpecialSyscallApi {
   keyRevoke(key: number): Err;
   keyInvalidate(key: number): Err;
   keyUnlink(key: number, ring: number | string): Err;
+  /** fork, then execve up to the open program; value = the child. */
+  execBegin(path: string, argv: readonly string[]): Result<Pid>;
+  /** Lets the child do the next phase of its execve; value = the phase reached. */
+  execStep(child: Pid): Result<ExecPhase>;
+  /** Lets the child finish its execve and end; value = its status. */
+  execFinish(child: Pid): Result<ExecOutcome>;
   /** KEYCTL_RESTRICT_KEYRING without type and restriction: no more links. */
   keyRestrict(ring: number | string): Err;
   /** Whether a keyring of that name is there (a look into /proc/keys). */
@@ -240,6 +261,8 @@ export interface MachineApi {
   readonly profile: KernelProfile;
   /** Everything the audit subsystem wrote so far, oldest first. */
   readonly audit: { readonly state: AuditState };
+  /** Calls of the kernel that are to fail. */
+  readonly faults?: { arm(fault: ArmedFault): void };
   /** Starts a task (a child of init unless `parent` is given). */
   spawn(options: SpawnOptions): Pid;
   /** Ends a task: descriptors and mappings are released. */

@@ -22,6 +22,7 @@ import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Rooms } from './rooms.ts';
+import { securityfsNodes } from './securityfs.ts';
 import { kernelTask, newKernel, ramPagesOf, type Task } from './state.ts';
 import { devTree, diskNumber, sysTree } from './sysfs.ts';
 
@@ -242,10 +243,13 @@ function integrityInit(r: Rooms, init: Task, security: SbId, kexecBuffer: Uint8A
   }
 }
 
+/** A design's node takes the place of one that is there already. */
 function extensionNodes(r: Rooms, security: SbId): void {
+  const { remove } = securityfsNodes(r.vfs);
   const nodes = r.extensions.nodes.map((n) =>
     n.node === undefined ? dir(n.path, n.mode) : node(n.path, n.mode, n.key),
   );
+  for (const { path } of nodes) remove(path);
   if (nodes.length > 0) populateTree(r.vfs, security, nodes);
 }
 
@@ -307,7 +311,10 @@ export function secondKernel(r: Rooms): Err {
   if (kexec === null) return k.refuse('EINVAL', KERNEL_REASON['kernel.kexec_none']);
   const id = r.trace.open('boot.kexec', { cmdline: kexec.cmdline });
   const { imaSegment } = kexec;
-  const buffer = imaSegment === null ? null : (imaSegment.content ?? r.ima.kexecBuffer(imaSegment.size));
+  const buffer =
+    imaSegment === null
+      ? null
+      : (imaSegment.content ?? k.env.listeners.kexecBuffer?.(imaSegment.size) ?? null);
   r.vfs.state = disksOnly(r.vfs.state);
   r.audit.state = { ...r.audit.state, integrityAudit: false };
   r.keys.state = newKeyrings();

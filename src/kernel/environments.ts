@@ -4,6 +4,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
+import type { Faults } from '../base/faults.ts';
 import { enabled, type KernelProfile } from '../base/profile.ts';
 import type { Random } from '../base/random.ts';
 import type { Trace } from '../base/trace.ts';
@@ -148,6 +149,10 @@ export class ImaEnvironment extends Environment implements ImaEnv {
 
   get keys(): Trust {
     return this.r.trust;
+  }
+
+  get faults(): Faults {
+    return this.r.faults;
   }
 
   readonly readFile = (task: VfsTask, path: string, id: KernelReadId): Result<Uint8Array> =>

@@ -10,7 +10,7 @@ import { step } from '../base/table.ts';
 import { O_RDONLY, PROT_EXEC, PROT_READ, PROT_WRITE, S_IFMT, S_IFREG } from '../vfs/constants.ts';
 import { isUnreadable } from '../vfs/content.ts';
 import type { FileId } from '../vfs/types.ts';
-import type { ExecOutcome, Pid } from './api.ts';
+import type { ExecOutcome, ExecPhase, Pid } from './api.ts';
 import {
   checkArch,
   type ElfHeader,
@@ -31,7 +31,7 @@ import { type ExecEvent, execTable } from './exec.machine.ts';
 import { credsFromFile, isSetid, prepareExecCreds } from './exec-cred.ts';
 import type { Kernel } from './kernel.ts';
 import { KERNEL_REASON } from './reasons.ts';
-import type { Binprm, ExecPhase, Task } from './state.ts';
+import type { Binprm, Task } from './state.ts';
 import { allowExecWrite, denyExecWrite, exitMm, exitTask, forkTask } from './task.ts';
 
 const BINPRM_BUF_SIZE = 256;

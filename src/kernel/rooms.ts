@@ -3,6 +3,7 @@
 // JSON follow from them.
 
 import { Clock } from '../base/clock.ts';
+import { Faults } from '../base/faults.ts';
 import type { KernelProfile } from '../base/profile.ts';
 import { Random } from '../base/random.ts';
 import { Trace } from '../base/trace.ts';
@@ -35,6 +36,7 @@ export interface Cursors {
   readonly trace: Trace;
   readonly clock: Clock;
   readonly random: Random;
+  readonly faults: Faults;
   readonly audit: Audit;
   readonly vfs: Vfs;
   /** null on a machine without a TPM. */
@@ -72,6 +74,7 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
   trace: (state) => new Trace(state),
   clock: (state) => new Clock(state),
   random: (state) => new Random(state),
+  faults: (state, r) => new Faults(state, r),
   audit: (state, r) => {
     const audit = new Audit(state);
     audit.subject = (task) => r.smack.subject(task);
@@ -98,6 +101,7 @@ export abstract class LazyRooms implements Cursors {
   #trace: Trace | null = null;
   #clock: Clock | null = null;
   #random: Random | null = null;
+  #faults: Faults | null = null;
   #audit: Audit | null = null;
   #vfs: Vfs | null = null;
   #tpm: Tpm | null = null;
@@ -131,6 +135,11 @@ export abstract class LazyRooms implements Cursors {
   get random(): Random {
     this.#random ??= this.#make('random');
     return this.#random;
+  }
+
+  get faults(): Faults {
+    this.#faults ??= this.#make('faults');
+    return this.#faults;
   }
 
   get audit(): Audit {
@@ -196,6 +205,7 @@ export abstract class LazyRooms implements Cursors {
       trace: this.#trace === null ? base.trace : this.#trace.state,
       clock: this.#clock === null ? base.clock : this.#clock.state,
       random: this.#random === null ? base.random : this.#random.state,
+      faults: this.#faults === null ? base.faults : this.#faults.state,
       audit: this.#audit === null ? base.audit : this.#audit.state,
       vfs: this.#vfs === null ? base.vfs : this.#vfs.state,
       tpm: this.#tpm === null ? base.tpm : this.#tpm.state,

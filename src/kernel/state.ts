@@ -7,7 +7,7 @@ import { type AppendList, emptyList } from '../base/list.ts';
 import type { DriverState } from '../tpm/driver.ts';
 import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs/types.ts';
-import type { MachineConfig, Pid } from './api.ts';
+import type { ExecPhase, MachineConfig, Pid } from './api.ts';
 import type { VerityTable } from './dm-verity.ts';
 import type { BootEvent } from './eventlog.ts';
 
@@ -16,18 +16,6 @@ export interface FileDescriptor {
   readonly file: FileId;
   readonly cloexec: boolean;
 }
-
-/** Where an execve stands; names of the states of exec.machine.ts. */
-export type ExecPhase =
-  | 'opened'
-  | 'prepared'
-  | 'checked'
-  | 'mapped'
-  | 'locked'
-  | 'verified'
-  | 'running'
-  | 'failed'
-  | 'killed';
 
 /** struct linux_binprm as far as later phases need it, while an execve is under way. */
 export interface Binprm {

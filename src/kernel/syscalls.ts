@@ -4,7 +4,7 @@
 import type { Err, Result } from '../base/errno.ts';
 import { fail } from '../base/errno.ts';
 import type { Content, FileId } from '../vfs/types.ts';
-import type { DmTable, ExecOutcome, MmapArgs, Pid, SpecialSyscallApi, SyscallApi } from './api.ts';
+import type { DmTable, ExecOutcome, ExecPhase, MmapArgs, Pid, SpecialSyscallApi, SyscallApi } from './api.ts';
 import { dmCreate, dmRemove, dmResume, dmTableLoad } from './dm.ts';
 import { execBegin, execStep, execWait } from './exec.ts';
 import type { PlainRecord } from './extension.ts';
@@ -12,7 +12,7 @@ import { kexecFileLoad, kexecLoad } from './kexec.ts';
 import type { RingName } from './key-calls.ts';
 import { deleteModule, finitModule, finitModuleAllowed, initModule } from './module.ts';
 import { KERNEL_REASON } from './reasons.ts';
-import type { ExecPhase, Task } from './state.ts';
+import type { Task } from './state.ts';
 import { FileCalls } from './syscall-files.ts';
 
 export const READ_IMPLIES_EXEC = 0x0400000;

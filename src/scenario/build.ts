@@ -11,6 +11,7 @@ import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { Content, Xattr } from '../vfs/types.ts';
 import { type DataContext, isEvm, looseHex, type ReadFile, resolveContent, resolveEvm } from './data.ts';
 import type { EvmFile } from './evm-values.ts';
+import { armedFault } from './fault-form.ts';
 import { makeKeys } from './keys.ts';
 import { checkMachine } from './machine-checks.ts';
 import type { DiskForm, FileForm, MachineForm } from './schema.ts';
@@ -272,6 +273,7 @@ export function machineConfig(b: Builder, form: MachineForm, title: string): Mac
         }),
     ...(form.trusted_keys === undefined ? {} : { trustedKeys: trustedKeys(b, form.trusted_keys) }),
     ...(form.proposals === undefined ? {} : { proposals: proposalsOf(b, form.proposals) }),
+    ...(form.faults === undefined ? {} : { faults: form.faults.map(armedFault) }),
     ...(form.ipe_boot_policy === undefined ? {} : { ipeBootPolicy: form.ipe_boot_policy }),
   };
 }

@@ -3,6 +3,7 @@
 // not from here.
 
 import * as z from 'zod';
+import { FAULT_ARGS } from './fault-form.ts';
 import {
   bankName,
   dataSchema,
@@ -137,6 +138,10 @@ export const machineSchema = z
       .array(z.string())
       .optional()
       .describe('Designs that were never merged and that this kernel has all the same.'),
+    faults: z
+      .array(z.strictObject(FAULT_ARGS))
+      .optional()
+      .describe('Calls of the kernel that fail, counted from power-on.'),
   })
   .describe('The machine as it is before the first step.');
 

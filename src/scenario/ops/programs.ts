@@ -23,16 +23,20 @@ import {
 const SIGSEGV = 11;
 const KEXEC_FILE_NO_INITRAMFS = 4;
 
-const ARGV = { argv0: z.string().optional(), argv1: z.string().optional(), argv2: z.string().optional() };
+export const ARGV = {
+  argv0: z.string().optional(),
+  argv1: z.string().optional(),
+  argv2: z.string().optional(),
+};
 
-interface Argv {
+export interface Argv {
   readonly argv0?: string | undefined;
   readonly argv1?: string | undefined;
   readonly argv2?: string | undefined;
 }
 
 /** argv ends at the first argument that is missing, as a NULL ends it. */
-function argvOf(program: string, args: Argv): string[] {
+export function argvOf(program: string, args: Argv): string[] {
   const argv = [args.argv0 ?? program];
   if (args.argv1 === undefined) return argv;
   argv.push(args.argv1);
@@ -40,7 +44,7 @@ function argvOf(program: string, args: Argv): string[] {
   return argv;
 }
 
-function outcome(ran: Result<ExecOutcome>): OpResult {
+export function outcome(ran: Result<ExecOutcome>): OpResult {
   if (!ran.ok) return result(ran.errno);
   const { exit, signal } = ran.value;
   return signal === undefined ? { err: 'OK', exit: exit ?? 0 } : { err: 'OK', signal };
