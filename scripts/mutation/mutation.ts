@@ -46,5 +46,5 @@ await new Stryker({
   thresholds: { high: 95, low: THRESHOLD, break: files.length > 0 ? null : THRESHOLD },
   allowConsoleColors: false,
   // `kisimTests` is an option of the runner's own.
-  warnings: { unknownOptions: false },
+  warnings: { unknownOptions: false, preprocessorErrors: true, unserializableOptions: true, slow: true },
 }).runMutationTest();
