@@ -1,6 +1,6 @@
 // Runs a room's tests inside the process that Stryker starts, as its test runner `in-process`. The usual runner of
 // vitest loads the sources anew in a thread for each of thousands of mutants; here every module is compiled once and
-// only evaluated for each mutant, which is some thirty times less work. Tests and assertions are vitest's own.
+// only evaluated for each mutant, which is much less work. Tests and assertions are vitest's own.
 
 import { readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
