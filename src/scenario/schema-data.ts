@@ -111,7 +111,7 @@ const filling = z.union([
 const textForms = [
   rootHashForm,
   z.strictObject({
-    fill: z.string().describe('Text in which each `${NAME}` is replaced.'),
+    fill: z.string().describe('Text; a dollar sign with a name in braces stands for a value of `with`.'),
     with: z.record(z.string().regex(/^\w+$/, 'a word'), filling).describe('What stands for each name.'),
   }),
 ] as const;
