@@ -10,39 +10,15 @@ import '../src/crypto/auto.ts';
 import { assert } from '../src/base/assert.ts';
 import { latin1 } from '../src/base/bytes.ts';
 import { Writer } from '../src/base/codec.ts';
-import type { FileSpec } from '../src/kernel/api.ts';
 import { Machine } from '../src/kernel/machine.ts';
 import { loadScenario } from '../src/scenario/loader.ts';
 import { runScenario } from '../src/scenario/runner.ts';
 import { manufacture } from '../src/tpm/manufacture.ts';
 import { Tpm } from '../src/tpm/tpm.ts';
-import { O_RDONLY, O_WRONLY } from '../src/vfs/constants.ts';
+import { O_WRONLY } from '../src/vfs/constants.ts';
 import { report } from './harness.ts';
-
-function bootWithFiles(count: number, cmdline: string): Machine {
-  const files: Record<string, FileSpec> = {};
-  for (let i = 0; i < count; i++)
-    files[`/f${i}`] = { content: { kind: 'bytes', bytes: latin1(`file ${i}\n`) } };
-  const machine = Machine.boot({
-    cmdline,
-    tpm: { banks: ['sha1', 'sha256'] },
-    disks: [{ name: 'vdc', type: 'ext4', files }],
-  });
-  const sys = machine.sys(1);
-  for (const path of ['/dev', '/mnt']) sys.mkdir(path, 0o755);
-  sys.mount('dev', '/dev', 'devtmpfs', [], '');
-  const err = sys.mount('/dev/vdc', '/mnt', 'ext4', [], '');
-  assert(err === 0, `mount: ${err}`);
-  return machine;
-}
-
-function readOnce(machine: Machine, path: string): void {
-  const sys = machine.sys(1);
-  const fd = sys.open(path, O_RDONLY);
-  assert(fd.ok, `open ${path}`);
-  sys.read(fd.value, 64);
-  sys.close(fd.value);
-}
+import { IMA_GROUPS } from './ima.ts';
+import { bootWithFiles, readOnce } from './machines.ts';
 
 function forks(): void {
   const machine = bootWithFiles(1000, '');
@@ -212,6 +188,7 @@ const GROUPS: Readonly<Record<string, () => void>> = {
   forks,
   cachedReads,
   measuredOpens,
+  ...IMA_GROUPS,
 };
 
 // Each group runs in a process of its own: what one leaves behind must not slow the next one down.

@@ -14,6 +14,7 @@ export type {
   DiskSpec,
   DmTable,
   ExecOutcome,
+  ExecPhase,
   FileSpec,
   FirmwareEvent,
   FirmwareSpec,
@@ -39,7 +40,6 @@ export { type BootFacts, defaultFirmware } from './kernel/firmware.ts';
 export { bzImage, kernelModule, type ProgramOptions, program } from './kernel/images.ts';
 export { Machine } from './kernel/machine.ts';
 export type { MachineState } from './kernel/rooms.ts';
-export type { ExecPhase } from './kernel/state.ts';
 export { TaskSyscalls } from './kernel/syscalls.ts';
 export type { Stat } from './vfs/api.ts';
 export type { Content, FsType, Xattr } from './vfs/types.ts';

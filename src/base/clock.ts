@@ -31,7 +31,8 @@ export class Clock {
 
   /** Moves time forward. */
   advance(us: number): void {
-    this.state = { ...this.state, uptimeUs: this.state.uptimeUs + us };
+    const { uptimeUs, bootSec } = this.state;
+    this.state = { uptimeUs: uptimeUs + us, bootSec };
     this.#coarse = null;
   }
 

@@ -19,6 +19,14 @@ export interface KernelSwitches {
   readonly xattrLengthChecked: boolean;
   /** "ima: Instantiate file_truncate and path_truncate hooks". */
   readonly truncateHooks: boolean;
+  /** "ima: Calculate and extend PCR with digests in ima_template_entry" (5.8): before, every bank got sha1. */
+  readonly digestPerBank: boolean;
+  /** "ima: Switch to ima_hash_algo for boot aggregate" (5.8): before, sha1 over the sha1 bank. */
+  readonly bootAggregateOfBank: boolean;
+  /** "ima: extend boot_aggregate with kernel measurements" (5.8): PCR 8 and 9 count where it is not sha1. */
+  readonly bootAggregateWithKernel: boolean;
+  /** "Revert "fs: don't block i_writecount during exec"" (6.13, early 6.12.y): execve is ETXTBSY beside a writer. */
+  readonly execDeniesWriters: boolean;
 }
 
 export interface KernelProfile {
@@ -41,9 +49,13 @@ const ALL_6_12_107: KernelSwitches = {
   kexecCopyAtExecute: true,
   xattrLengthChecked: true,
   truncateHooks: true,
+  digestPerBank: true,
+  bootAggregateOfBank: true,
+  bootAggregateWithKernel: true,
+  execDeniesWriters: true,
 };
 
-const NONE_6_12_0: KernelSwitches = {
+const OF_6_12_0: KernelSwitches = {
   limitViolations: false,
   newFileSurvivesSetattr: false,
   keepDigsigOnOtherXattr: false,
@@ -52,6 +64,10 @@ const NONE_6_12_0: KernelSwitches = {
   kexecCopyAtExecute: false,
   xattrLengthChecked: false,
   truncateHooks: false,
+  digestPerBank: true,
+  bootAggregateOfBank: true,
+  bootAggregateWithKernel: true,
+  execDeniesWriters: false,
 };
 
 /** The options that the simulator asks for, as a distribution-like build sets them. */
@@ -83,7 +99,16 @@ export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_EVM_ADD_XATTRS: 'y',
   CONFIG_EVM_LOAD_X509: 'y',
   CONFIG_EVM_X509_PATH: '/etc/keys/x509_evm.der',
+  CONFIG_EVM_EXTRA_SMACK_XATTRS: 'n',
+  CONFIG_SECURITY_SELINUX: 'n',
+  CONFIG_SECURITY_SMACK: 'n',
   CONFIG_SECURITY_IPE: 'y',
+  CONFIG_IPE_POLICY_SIG_SECONDARY_KEYRING: 'y',
+  CONFIG_IPE_POLICY_SIG_PLATFORM_KEYRING: 'y',
+  CONFIG_IPE_PROP_DM_VERITY: 'y',
+  CONFIG_IPE_PROP_DM_VERITY_SIGNATURE: 'y',
+  CONFIG_IPE_PROP_FS_VERITY: 'y',
+  CONFIG_IPE_PROP_FS_VERITY_BUILTIN_SIG: 'y',
   CONFIG_LSM: 'ipe',
   CONFIG_INTEGRITY_TRUSTED_KEYRING: 'y',
   CONFIG_INTEGRITY_PLATFORM_KEYRING: 'y',
@@ -121,7 +146,7 @@ export const PROFILES: { readonly [name: string]: KernelProfile } = {
     pageSize: 4096,
     wordBits: 64,
     config: DEFAULT_CONFIG,
-    switches: NONE_6_12_0,
+    switches: OF_6_12_0,
   },
 };
 

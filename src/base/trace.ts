@@ -53,7 +53,8 @@ export class Trace {
   /** Appends an event and makes it the cause of what follows, until `close`. */
   open(kind: string, data: EventData = NO_DATA, reason?: string): number {
     const id = this.emit(kind, data, reason);
-    this.state = { events: this.state.events, causes: [...this.state.causes, id] };
+    const { events, causes } = this.state;
+    this.state = { events, causes: [...causes, id] };
     return id;
   }
 

@@ -91,7 +91,7 @@ export function rulesTried(
     const base = { number: i + 1, text: showRule(rule).trim(), failed: null, has: '' };
     if (open === 0) return { ...base, outcome: 'unreached' };
     if ((rule.action & open) === 0) return { ...base, outcome: 'decided' };
-    const failed = whyNot(rule, subject, null);
+    const failed = whyNot(rule, subject, {});
     if (failed !== null) return { ...base, outcome: 'failed', failed, has: subjectValue(failed, subject) };
     open &= ~settled(rule.action);
     return { ...base, outcome: 'matched' };

@@ -13,15 +13,17 @@ import * as X from '../integrity/xattr.ts';
 import { FMODE_CREATED, type InodeKey, type OpenFile, type PathRef, type VfsTask } from '../vfs/types.ts';
 import { processBufferMeasurement } from './buffer.ts';
 import * as C from './constants.ts';
-import { auditMessage, type ImaCursor } from './cursor.ts';
+import { auditMessage, type ImaCursor, noMemory } from './cursor.ts';
 import { iintStep, passEvent, withCacheStatus } from './iint.ts';
 import { type ImaReason, R } from './reasons.ts';
 import type { Modsig } from './template-lib.ts';
 import type { FileHash, Iint } from './types.ts';
 
 const ENODATA = -61;
+const ENOMEM = negative('ENOMEM');
 const ENOKEY = negative('ENOKEY');
 const EINVAL = -22;
+const TMPFS_MAGIC = 0x01021994;
 
 /** security.ima of a file: the value, and its length or -errno as the kernel's read returns it. */
 export interface Label {
@@ -35,6 +37,7 @@ export function readLabel(ima: ImaCursor, inode: InodeKey): Label {
   if (!enabled(profile, 'CONFIG_IMA_APPRAISE')) return { value: null, length: 0 };
   if (!vfs.superblock(vfs.inode(inode).sb).xattrs) return { value: null, length: 0 };
   const value = vfs.rawGetxattr(inode, X.XATTR_NAME_IMA);
+  if (value !== undefined && noMemory(ima, 'ima_read_xattr')) return { value: null, length: ENOMEM };
   return value === undefined ? { value: null, length: ENODATA } : { value, length: value.length };
 }
 
@@ -321,8 +324,9 @@ export function fixXattr(ima: ImaCursor, task: VfsTask, path: PathRef, key: Inod
   const { vfs, evm } = ima.env;
   const inode = vfs.inode(key);
   if (iint.hash === null) return 'EINVAL';
-  if (vfs.superblock(inode.sb).readonly) return 'EROFS';
-  if (inode.immutable) return 'EPERM';
+  const sb = vfs.superblock(inode.sb);
+  // Where nothing is written to a disk, nothing looks at the read-only flag.
+  if (sb.readonly && sb.magic !== TMPFS_MAGIC) return 'EROFS';
   const value = X.imaHashXattr(hashAlgo(iint.hash.alg), iint.hash.digest);
   const err = vfs.rawSetxattr(key, X.XATTR_NAME_IMA, value);
   if (err === 0) evm.inodePostSetxattr(task, path, key, X.XATTR_NAME_IMA, value);

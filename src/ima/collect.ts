@@ -17,7 +17,7 @@ import { O_DIRECT } from '../vfs/constants.ts';
 import { kernfsRefuses } from '../vfs/filesystems.ts';
 import { type Content, FMODE_READ, type Inode, type OpenFile, type VfsTask } from '../vfs/types.ts';
 import { IMA_COLLECTED, IMA_VERITY_REQUIRED } from './constants.ts';
-import { auditMessage, byteText, type ImaCursor } from './cursor.ts';
+import { auditMessage, byteText, type ImaCursor, noMemory } from './cursor.ts';
 import { iintStep } from './iint.ts';
 import { R } from './reasons.ts';
 import type { FileHash, Iint } from './types.ts';
@@ -59,6 +59,7 @@ export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashO
   )
     return { err: 'EACCES', hash: zeroHash(alg) };
   if (!cryptoHasAlg(profile, alg)) return { err: 'ENOENT', hash: zeroHash(alg) };
+  if (noMemory(ima, 'ima_calc_file_hash')) return { err: 'ENOMEM', hash: zeroHash(alg) };
   if (inode.pseudo !== null) {
     // Pseudo files give less than their size says: an unexpected end, unless the size is 0.
     if (inode.size > 0) return { err: 'EINVAL', hash: zeroHash(alg) };
@@ -129,6 +130,8 @@ export function collectMeasurement(
     if (verity === null) cause = 'no-verity-digest';
   } else if (buf !== null) outcome = calcBufferHash(ima, file, buf, alg);
   else outcome = calcFileHash(ima, file, alg);
+  const keeps = outcome.err === 0 || outcome.err === 'EBADF' || outcome.err === 'EINVAL';
+  if (keeps && noMemory(ima, 'ima_collect_measurement')) outcome = { err: 'ENOMEM', hash: outcome.hash };
   const { err, hash } = outcome;
   let after = iint;
   if (err === 0 || err === 'EBADF' || err === 'EINVAL') {

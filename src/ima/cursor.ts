@@ -4,6 +4,7 @@
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Err, Result } from '../base/errno.ts';
+import type { Faults } from '../base/faults.ts';
 import type { KernelProfile } from '../base/profile.ts';
 import type { Trace } from '../base/trace.ts';
 import type { EvmApi } from '../evm/api.ts';
@@ -14,7 +15,8 @@ import type { VfsApi } from '../vfs/api.ts';
 import { PATH_MAX } from '../vfs/constants.ts';
 import type { KernelReadId } from '../vfs/hooks.ts';
 import type { DentryId, Inode, InodeKey, PathRef, VfsTask } from '../vfs/types.ts';
-import type { ImaState, LsmField } from './types.ts';
+import type { ImaFaultSite } from './faults.ts';
+import type { ImaCondition, ImaState, LsmField } from './types.ts';
 
 /** Labels of a module like Smack, for rules with obj_* and subj_* conditions (CONFIG_IMA_LSM_RULES). */
 export interface LsmLabels {
@@ -43,11 +45,15 @@ export interface ImaEnv {
   readonly evm: EvmApi;
   readonly keys: IntegrityKeys;
   readonly profile: KernelProfile;
+  /** Calls that are to fail; without it none does. */
+  readonly faults?: Faults;
   /** kernel_read_file_from_path(): opens and reads with all hooks, IMA's included. */
   readFile(task: VfsTask, path: string, id: KernelReadId): Result<Uint8Array>;
   /** make_kuid(), make_kgid(): the id outside of a user namespace; without it only namespace 0 has ids. */
   readonly mapId?: (userNs: number, kind: 'uid' | 'gid', id: number) => number | null;
   readonly labels?: LsmLabels | null;
+  /** Conditions of rules that designs add. */
+  readonly conditions?: readonly ImaCondition[];
   readonly platform?: ImaPlatform;
   /** Kernel log. */
   readonly printk?: (line: string) => void;
@@ -56,6 +62,11 @@ export interface ImaEnv {
 export interface ImaCursor {
   state: ImaState;
   readonly env: ImaEnv;
+}
+
+/** Whether this call of a function runs out of memory. */
+export function noMemory(ima: ImaCursor, site: ImaFaultSite): boolean {
+  return ima.env.faults?.noMemory(site) ?? false;
 }
 
 /** pr_err() and relatives: a line of the kernel log. */

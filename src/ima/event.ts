@@ -7,7 +7,7 @@ import type { FileId, VfsTask } from '../vfs/types.ts';
 import { calcFileHash } from './collect.ts';
 import { BOOT_AGGREGATE_NAME, SHA1_DIGEST_SIZE } from './constants.ts';
 import { calcBootAggregate } from './crypto.ts';
-import { auditMessage, byteText, type ImaCursor } from './cursor.ts';
+import { auditMessage, byteText, type ImaCursor, noMemory } from './cursor.ts';
 import type { EventData, FieldEnv, Modsig } from './template-lib.ts';
 import type { FileHash } from './types.ts';
 
@@ -40,6 +40,7 @@ export function fieldEnv(ima: ImaCursor, task: VfsTask): FieldEnv {
     evm: ima.env.evm,
     hashAlgo: ima.state.hashAlgo,
     hashSize: hashDigestSize(ima.state.hashAlgo as HashAlgoName),
+    noMemory: () => noMemory(ima, 'ima_alloc_init_template'),
     shortDigest: (event) => shortDigest(ima, task, event),
   };
 }

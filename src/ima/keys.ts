@@ -2,10 +2,11 @@
 // wait in a queue, which is dropped unmeasured when none comes within five minutes.
 
 import { enabled } from '../base/profile.ts';
+import { AUDIT_INTEGRITY_PCR } from '../integrity/audit.ts';
 import type { VfsTask } from '../vfs/types.ts';
 import { processBufferMeasurement } from './buffer.ts';
-import { KEY_CHECK } from './constants.ts';
-import type { ImaCursor } from './cursor.ts';
+import { FUNC_MEASURE_STR, KEY_CHECK } from './constants.ts';
+import { auditMessage, type ImaCursor, noMemory } from './cursor.ts';
 import { R } from './reasons.ts';
 import type { KeyQueueState, QueuedKey } from './types.ts';
 
@@ -47,6 +48,24 @@ export function processQueuedKeys(ima: ImaCursor, task: VfsTask): void {
 }
 
 /**
+ * A key that cannot be queued is measured at once, if the policy of that moment wants it.
+ * @kernel security/integrity/ima/ima_queue_keys.c ima_alloc_key_entry()
+ */
+function queueFails(ima: ImaCursor, task: VfsTask, keyring: string): boolean {
+  if (!noMemory(ima, 'ima_alloc_key_entry')) return false;
+  auditMessage(ima, task, {
+    type: AUDIT_INTEGRITY_PCR,
+    op: FUNC_MEASURE_STR[KEY_CHECK] as string,
+    cause: 'ENOMEM',
+    name: keyring,
+    inode: null,
+    failed: true,
+    errno: 'ENOMEM',
+  });
+  return true;
+}
+
+/**
  * An asymmetric key was created in or linked to a keyring.
  * @kernel security/integrity/ima/ima_asymmetric_keys.c ima_post_key_create_or_update()
  */
@@ -55,7 +74,7 @@ export function keyLinked(ima: ImaCursor, task: VfsTask, keyring: string, payloa
   if (enabled(ima.env.profile, 'CONFIG_IMA_QUEUE_EARLY_BOOT_KEYS')) {
     expireKeyQueue(ima);
     const { processKeys, queue } = ima.state.keys;
-    if (!processKeys) {
+    if (!processKeys && !queueFails(ima, task, keyring)) {
       setKeys(ima, { queue: [...queue, { keyring, payload }] });
       ima.env.trace.emit('ima.keys', { keyring, waiting: queue.length + 1 }, R['ima.key_queued']);
       return;

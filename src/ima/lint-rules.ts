@@ -3,9 +3,11 @@
 // engine's rules, not from taste.
 
 import type { Severity } from '../base/diagnostic.ts';
-import { MAY_APPEND, MAY_EXEC, MAY_READ, MAY_WRITE } from '../vfs/constants.ts';
+import { MAY_APPEND, MAY_READ } from '../vfs/constants.ts';
 import * as C from './constants.ts';
 import type { PlacedRule } from './lint.ts';
+import { classOf, type DeadRule, PolicyAnalysis } from './lint-dead.ts';
+import { HOOK_PLACES, KNOWN_MAGIC, MAX_ID, MAX_OWNER, meets } from './lint-regions.ts';
 import type { LintNote } from './lint-words.ts';
 import type { Piece, Token } from './policy-tokens.ts';
 import { templateFields } from './template.ts';
@@ -18,38 +20,10 @@ export interface RuleWarning {
   readonly note: LintNote;
 }
 
-/** Masks that really occur at a hook; an open never has MAY_APPEND alone. */
+/** Masks that really occur at a hook, or at any; an open never has MAY_APPEND alone. */
 function masksOf(func: number): readonly number[] {
-  const open = [
-    MAY_READ,
-    MAY_WRITE,
-    MAY_READ | MAY_WRITE,
-    MAY_READ | MAY_APPEND,
-    MAY_WRITE | MAY_APPEND,
-    MAY_READ | MAY_WRITE | MAY_APPEND,
-    MAY_EXEC,
-  ];
-  switch (func) {
-    case C.NONE:
-    case C.FILE_CHECK:
-      return open;
-    case C.MMAP_CHECK:
-    case C.MMAP_CHECK_REQPROT:
-    case C.BPRM_CHECK:
-    case C.CREDS_CHECK:
-      return [MAY_EXEC];
-    default:
-      return [MAY_READ];
-  }
-}
-
-const MAX_ID = 0xfffffffe;
-
-/** Ids that a condition admits, as an interval; empty when the first is larger than the second. */
-function range(op: IdOp, id: number | null): readonly [number, number] {
-  if (id === null) return [0, MAX_ID];
-  if (op === 'eq') return [id, id];
-  return op === 'gt' ? [id + 1, MAX_ID] : [0, id - 1];
+  const asked = HOOK_PLACES.filter((h) => h.mustAppraise !== true && (func === C.NONE || h.func === func));
+  return asked.map((h) => h.mask);
 }
 
 const has = (rule: ImaRule, flag: number): boolean => (rule.flags & flag) !== 0;
@@ -75,8 +49,14 @@ function warn(
   return { severity, line: r.line, at: at ?? whole(r), note };
 }
 
-/** Conditions that nothing can meet. */
-function neverMatches(r: PlacedRule): RuleWarning[] {
+const CLASS_VERB: ReadonlyMap<number, string> = new Map([
+  [C.MEASURE, 'measures'],
+  [C.APPRAISE, 'appraises'],
+  [C.HASH, 'hashes'],
+]);
+
+/** The words because of which nothing can meet the conditions. */
+function impossible(r: PlacedRule): RuleWarning[] {
   const { rule } = r;
   const code = 'ima.never_matches';
   const out: RuleWarning[] = [];
@@ -89,25 +69,74 @@ function neverMatches(r: PlacedRule): RuleWarning[] {
       out.push(warn(r, tokenOf(r, 'mask'), { code, message: `this mask does not occur at ${where}`, help }));
     }
   }
-  const slots: readonly (readonly [RegExp, IdOp, number | null])[] = [
-    [/^e?uid$/, rule.uidOp, rule.uid],
-    [/^e?gid$/, rule.gidOp, rule.gid],
-    [/^fowner$/, rule.fownerOp, rule.fowner],
-    [/^fgroup$/, rule.fgroupOp, rule.fgroup],
+  const slots: readonly (readonly [RegExp, IdOp, number | null, number])[] = [
+    [/^e?uid$/, rule.uidOp, rule.uid, MAX_ID],
+    [/^e?gid$/, rule.gidOp, rule.gid, MAX_ID],
+    [/^fowner$/, rule.fownerOp, rule.fowner, MAX_OWNER],
+    [/^fgroup$/, rule.fgroupOp, rule.fgroup, MAX_OWNER],
   ];
-  for (const [keyword, op, id] of slots) {
-    const [low, high] = range(op, id);
-    if (low > high)
-      out.push(warn(r, tokenOf(r, keyword), { code, message: 'no id is like this', help: null }));
+  for (const [keyword, op, id, last] of slots) {
+    const none = id !== null && ((op === 'lt' && id === 0) || (op === 'gt' && id >= last));
+    if (none) out.push(warn(r, tokenOf(r, keyword), { code, message: 'no id is like this', help: null }));
   }
-  if (rule.lsm.some((c) => c !== null && !c.active)) {
-    const message = 'no security module of this kernel knows the label';
-    const help =
-      'as the first upload the rule is EINVAL; later it is accepted, matches nothing and is not shown';
-    out.push(warn(r, tokenOf(r, /^(obj|subj)_/), { code: 'ima.unknown_label', message, help }));
+  const magics = rule.fsname === null ? undefined : KNOWN_MAGIC.get(rule.fsname);
+  if (has(rule, C.IMA_FSMAGIC) && magics !== undefined && !magics.includes(rule.fsmagic)) {
+    const message = `\`${rule.fsname}\` file systems have another magic number`;
+    const help = `theirs is ${magics.map((m) => `0x${m}`).join(' or ')}`;
+    out.push(warn(r, tokenOf(r, 'fsmagic'), { code, message, help }));
   }
   return out;
 }
+
+function unknownLabel(r: PlacedRule): RuleWarning[] {
+  if (!r.rule.lsm.some((c) => c !== null && !c.active)) return [];
+  const message = 'no security module of this kernel knows the label';
+  const help =
+    'as the first upload the rule is EINVAL; later it is accepted, matches nothing and is not shown';
+  return [warn(r, tokenOf(r, /^(obj|subj)_/), { code: 'ima.unknown_label', message, help })];
+}
+
+/** `line 3`, `lines 1 and 3 together`. */
+function linesOf(rules: readonly PlacedRule[], by: readonly number[]): string {
+  const lines = by.map((i) => String(rules[i]?.line));
+  if (lines.length === 1) return `line ${lines[0]}`;
+  return `lines ${lines.slice(0, -1).join(', ')} and ${lines.at(-1)} together`;
+}
+
+/** Rules that decide nothing. */
+function deadWarnings(rules: readonly PlacedRule[], i: number, dead: DeadRule): RuleWarning[] {
+  const r = rules[i] as PlacedRule;
+  const { rule } = r;
+  switch (dead.kind) {
+    case 'never': {
+      const words = [...impossible(r), ...unknownLabel(r)];
+      if (words.length > 0) return words;
+      const message = 'these conditions exclude each other';
+      return [warn(r, undefined, { code: 'ima.never_matches', message, help: null })];
+    }
+    case 'setattr_only': {
+      const message =
+        'no access meets these conditions: the rule only counts when mode or owner of a file change';
+      const [mask] = impossible(r);
+      return [warn(r, mask?.at, { code: 'ima.only_setattr', message, help: mask?.note.help ?? null })];
+    }
+    case 'nothing_to_except': {
+      const message = `nothing in this policy ${CLASS_VERB.get(classOf(rule.action))}, there is nothing to except`;
+      return [warn(r, tokenOf(r, /^dont_/), { code: 'ima.nothing_to_except', message, help: null })];
+    }
+    case 'hash_undone': {
+      const verb = dead.by.length > 1 ? 'take' : 'takes';
+      const message = `never labels a file: ${linesOf(rules, dead.by)}, behind it, ${verb} the hash action back`;
+      const help = 'a file that is appraised is labelled by appraisal; or put the `hash` rule last';
+      return [warn(r, tokenOf(r, 'hash'), { code: 'ima.hash_undone', message, help })];
+    }
+    case 'shadowed':
+      return [shadowed(rules, r, dead)];
+  }
+}
+
+/** Labels of ima_measure_critical_data() in the kernel's own tree. */
+const DATA_LABELS: readonly string[] = ['kernel_info', 'selinux', 'device-mapper', 'modules'];
 
 /** Options that are accepted and do not do what they say. */
 function withoutEffect(r: PlacedRule): RuleWarning[] {
@@ -121,6 +150,11 @@ function withoutEffect(r: PlacedRule): RuleWarning[] {
   if (rule.func === C.SETXATTR_CHECK && rule.lsm.some((c) => c !== null)) {
     const message = 'labels are not looked at when an xattr is set';
     out.push(warn(r, tokenOf(r, /^(obj|subj)_/), { code, message, help: null }));
+  }
+  if (rule.func === C.CRITICAL_DATA && rule.label?.every((l) => !DATA_LABELS.includes(l)) === true) {
+    const message = 'nothing in the kernel itself measures data under such a label';
+    const help = `its own labels: ${DATA_LABELS.join(', ')}`;
+    out.push(warn(r, tokenOf(r, 'label'), { code: 'ima.unknown_data_label', message, help }, 'note'));
   }
   const flag = tokenOf(r, 'appraise_flag');
   if (flag !== undefined) {
@@ -160,90 +194,111 @@ function templates(r: PlacedRule): RuleWarning[] {
   return [warn(r, tokenOf(r, 'digest_type'), note, rule.template === null ? 'note' : 'warning')];
 }
 
-/** The class that an action decides: measure, appraise, audit or hash. */
-function classOf(action: number): number {
-  if (action === C.DONT_MEASURE) return C.MEASURE;
-  if (action === C.DONT_APPRAISE) return C.APPRAISE;
-  return action === C.DONT_HASH ? C.HASH : action;
-}
-
-const isBuffer = (func: number): boolean => func === C.KEY_CHECK || func === C.CRITICAL_DATA;
-
-/** Whether every access that `narrow` matches is matched by `wide`. */
-function covers(wide: ImaRule, narrow: ImaRule): boolean {
-  if (wide.func === C.SETXATTR_CHECK || narrow.func === C.SETXATTR_CHECK) return false;
-  if (wide.func !== C.NONE && wide.func !== narrow.func) return false;
-  if (isBuffer(narrow.func) && wide.func !== narrow.func) return false;
-  if (has(wide, C.IMA_MASK) && !(has(narrow, C.IMA_MASK) && wide.mask === narrow.mask)) return false;
-  if (has(wide, C.IMA_INMASK) && !(narrow.mask !== 0 && (wide.mask & narrow.mask) !== 0)) return false;
-  if (has(wide, C.IMA_FSMAGIC) && !(has(narrow, C.IMA_FSMAGIC) && wide.fsmagic === narrow.fsmagic))
-    return false;
-  if (has(wide, C.IMA_FSNAME) && wide.fsname !== narrow.fsname) return false;
-  if (has(wide, C.IMA_FSUUID) && wide.fsuuid !== narrow.fsuuid) return false;
-  if (wide.lsm.some((c, i) => c !== null && narrow.lsm[i]?.value !== c.value)) return false;
-  if (wide.keyrings !== null && !narrow.keyrings?.every((k) => wide.keyrings?.includes(k))) return false;
-  if (wide.label !== null && !narrow.label?.every((l) => wide.label?.includes(l))) return false;
-  return coversIds(wide, narrow);
-}
-
-function coversIds(wide: ImaRule, narrow: ImaRule): boolean {
-  const slots: readonly (readonly [number, IdOp, number | null, IdOp, number | null])[] = [
-    [C.IMA_UID | C.IMA_EUID, wide.uidOp, wide.uid, narrow.uidOp, narrow.uid],
-    [C.IMA_GID | C.IMA_EGID, wide.gidOp, wide.gid, narrow.gidOp, narrow.gid],
-    [C.IMA_FOWNER, wide.fownerOp, wide.fowner, narrow.fownerOp, narrow.fowner],
-    [C.IMA_FGROUP, wide.fgroupOp, wide.fgroup, narrow.fgroupOp, narrow.fgroup],
-  ];
-  return slots.every(([flags, wideOp, wideId, narrowOp, narrowId]) => {
-    const wanted = wide.flags & flags;
-    if (wanted === 0) return true;
-    if ((narrow.flags & flags) !== wanted) return false;
-    const [low, high] = range(narrowOp, narrowId);
-    const [from, to] = range(wideOp, wideId);
-    return from <= low && high <= to;
-  });
-}
-
-function shadowed(rules: readonly PlacedRule[], i: number): RuleWarning[] {
-  const r = rules[i] as PlacedRule;
-  const earlier = rules
-    .slice(0, i)
-    .find((e) => classOf(e.rule.action) === classOf(r.rule.action) && covers(e.rule, r.rule));
-  if (earlier === undefined) return [];
-  const same = covers(r.rule, earlier.rule) && earlier.rule.action === r.rule.action;
+function shadowed(rules: readonly PlacedRule[], r: PlacedRule, { by }: DeadRule): RuleWarning {
+  const first = rules[by[0] ?? 0] as PlacedRule;
+  const same = by.length === 1 && sameRule(first.rule, r.rule);
+  const plural = by.length > 1 ? 'match' : 'matches';
   const message = same
-    ? `the same as line ${earlier.line}, which decides first`
-    : `never decides: line ${earlier.line} matches everything that this rule matches`;
+    ? `the same as line ${first.line}, which decides first`
+    : `never decides: ${linesOf(rules, by)} ${plural} everything that this rule matches`;
   const help = same ? null : 'put the narrower rule before the wider one';
-  return [warn(r, undefined, { code: 'ima.shadowed_rule', message, help })];
+  return warn(r, undefined, { code: 'ima.shadowed_rule', message, help });
 }
 
-/** Whether some access can be matched by both rules, as far as hooks and file systems tell. */
-function overlap(a: ImaRule, b: ImaRule): boolean {
-  if (a.func !== C.NONE && b.func !== C.NONE && a.func !== b.func) return false;
-  const differ = (flag: number, x: string | null, y: string | null): boolean =>
-    has(a, flag) && has(b, flag) && x !== y;
-  if (differ(C.IMA_FSMAGIC, a.fsmagic, b.fsmagic) || differ(C.IMA_FSUUID, a.fsuuid, b.fsuuid)) return false;
-  return !differ(C.IMA_FSNAME, a.fsname, b.fsname);
+/** Whether two rules say the same, whatever the order of their words. */
+function sameRule(a: ImaRule, b: ImaRule): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** Options of a rule that count for appraisal although another class of rule carries them. */
-function leaks(rules: readonly PlacedRule[], i: number): RuleWarning[] {
+interface Leak {
+  readonly flag: number;
+  readonly keyword: string;
+  /** What comes of it for a rule of the line given that has not got the option itself. */
+  readonly at: (line: number) => string;
+  readonly help: string | null;
+  /** Class of the rules that suffer from it. */
+  readonly victims: number;
+}
+
+const STAYS = 'the flag stays with the inode, also for users and hooks that only the other rule matches';
+
+/** Options of one class of rules that count for another. */
+const LEAKS: readonly Leak[] = [
+  {
+    flag: C.IMA_VERITY_REQUIRED,
+    keyword: 'digest_type',
+    at: (line) =>
+      `files that match this rule need an fs-verity digest for the appraisal of line ${line}, too`,
+    help: STAYS,
+    victims: C.APPRAISE,
+  },
+  {
+    flag: C.IMA_VERITY_REQUIRED,
+    keyword: 'digest_type',
+    at: (line) =>
+      `line ${line} measures the fs-verity digest of such files, and nothing of those that have none`,
+    help: STAYS,
+    victims: C.MEASURE,
+  },
+  {
+    flag: C.IMA_PERMIT_DIRECTIO,
+    keyword: 'permit_directio',
+    at: (line) => `O_DIRECT opens of such files pass the appraisal of line ${line}, whatever their label`,
+    help: STAYS,
+    victims: C.APPRAISE,
+  },
+];
+
+/** Rules of another class that an option of this one reaches into, at one and the same access. */
+function leaks(rules: readonly PlacedRule[], i: number, analysis: PolicyAnalysis): RuleWarning[] {
   const r = rules[i] as PlacedRule;
-  if (r.rule.action === C.APPRAISE) return [];
   const out: RuleWarning[] = [];
-  const appraised = (flag: number): PlacedRule | undefined =>
-    rules.find((a) => a.rule.action === C.APPRAISE && !has(a.rule, flag) && overlap(a.rule, r.rule));
-  const code = 'ima.flag_leaks';
-  if (has(r.rule, C.IMA_VERITY_REQUIRED)) {
-    const victim = appraised(C.IMA_VERITY_REQUIRED);
-    const message = `files that match this rule need an fs-verity digest for the appraisal of line ${victim?.line}, too`;
-    const help = 'the requirement stays with the inode, also for users of the other rule alone';
-    if (victim !== undefined) out.push(warn(r, tokenOf(r, 'digest_type'), { code, message, help }));
+  for (const { flag, keyword, at, help, victims } of LEAKS) {
+    if (!has(r.rule, flag) || classOf(r.rule.action) === victims) continue;
+    const victim = rules.find(
+      (v, j) =>
+        v.rule.action === victims &&
+        !has(v.rule, flag) &&
+        analysis.dead(j) === null &&
+        meets(analysis.region(i), analysis.region(j)),
+    );
+    if (victim === undefined) continue;
+    const note = { code: 'ima.flag_leaks', message: at(victim.line), help };
+    out.push(warn(r, tokenOf(r, keyword), note));
   }
-  if (has(r.rule, C.IMA_PERMIT_DIRECTIO)) {
-    const victim = appraised(C.IMA_PERMIT_DIRECTIO);
-    const message = `O_DIRECT opens of such files pass the appraisal of line ${victim?.line}, whatever their label`;
-    if (victim !== undefined) out.push(warn(r, tokenOf(r, 'permit_directio'), { code, message, help: null }));
+  return out;
+}
+
+/** Requirements of one appraise rule that another one gets to feel once a file met both. */
+const STICKY: readonly (readonly [flag: number, keyword: string, text: (line: number) => string])[] = [
+  [
+    C.IMA_DIGSIG_REQUIRED,
+    'appraise_type',
+    (line) => `a file that met this rule needs a signature for line ${line} as well`,
+  ],
+  [
+    C.IMA_PERMIT_DIRECTIO,
+    'permit_directio',
+    (line) => `a file that met this rule passes line ${line} by O_DIRECT, whatever its label`,
+  ],
+];
+
+/** Two appraise rules for the same files at different accesses: the inode keeps the flags of both. */
+function sticks(rules: readonly PlacedRule[], i: number, analysis: PolicyAnalysis): RuleWarning[] {
+  const r = rules[i] as PlacedRule;
+  if (r.rule.action !== C.APPRAISE) return [];
+  const out: RuleWarning[] = [];
+  for (const [flag, keyword, text] of STICKY) {
+    if (!has(r.rule, flag)) continue;
+    const other = rules.find((v, j) => {
+      const plain = v.rule.action === C.APPRAISE && !has(v.rule, flag) && v.rule.func !== C.SETXATTR_CHECK;
+      const alive = plain && analysis.dead(j) === null;
+      return alive && analysis.space(r.rule).sameFile(analysis.region(i), analysis.region(j));
+    });
+    if (other === undefined) continue;
+    const help = 'until its mode or owner change, or the inode leaves the cache';
+    const note = { code: 'ima.flag_sticks', message: text(other.line), help };
+    out.push(warn(r, tokenOf(r, keyword), note, 'note'));
   }
   return out;
 }
@@ -293,9 +348,13 @@ function setxattrRules(rules: readonly PlacedRule[]): RuleWarning[] {
  */
 export function ruleWarnings(rules: readonly PlacedRule[]): readonly RuleWarning[] {
   const out: RuleWarning[] = [];
+  const analysis = new PolicyAnalysis(rules.map((r) => r.rule));
   for (const [i, r] of rules.entries()) {
-    out.push(...neverMatches(r), ...withoutEffect(r), ...registers(r), ...templates(r), ...policyLock(r));
-    out.push(...shadowed(rules, i), ...leaks(rules, i), ...pseudoFiles(rules, i));
+    const dead = analysis.dead(i);
+    if (dead !== null) out.push(...deadWarnings(rules, i, dead));
+    out.push(...withoutEffect(r), ...registers(r), ...templates(r), ...policyLock(r));
+    if (dead === null || dead.kind === 'hash_undone')
+      out.push(...leaks(rules, i, analysis), ...sticks(rules, i, analysis), ...pseudoFiles(rules, i));
   }
   out.push(...setxattrRules(rules));
   return out;

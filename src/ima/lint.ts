@@ -18,7 +18,7 @@ import { applyToken, type ParseContext, parseRule, type RuleDraft } from './poli
 import { KEYWORDS, matchToken, type Piece, piecesOf, ruleText, type Token } from './policy-tokens.ts';
 import { validateRule } from './policy-validate.ts';
 import { BUILTIN_TEMPLATES } from './template.ts';
-import { EMPTY_RULE, type ImaRule, type TemplateDesc } from './types.ts';
+import { type ConditionSyntax, EMPTY_RULE, type ImaRule, type TemplateDesc } from './types.ts';
 
 export type { LintReport } from '../base/diagnostic.ts';
 
@@ -26,6 +26,8 @@ export interface ImaLintOptions {
   readonly profile?: KernelProfile;
   /** Templates that a rule can name; a format of the command line is one more. */
   readonly templates?: readonly TemplateDesc[];
+  /** Conditions that designs of the machine add. */
+  readonly conditions?: readonly ConditionSyntax[];
 }
 
 /** A rule that the kernel accepts, with its place. */
@@ -67,7 +69,7 @@ class Linter {
     let wrong = false;
     for (const piece of piecesOf(text)) {
       const placed = { text: piece.text, offset: piece.offset + indent };
-      const token = matchToken(placed);
+      const token = matchToken(placed, this.ctx.conditions);
       const note = token === null ? unknownWord(placed.text, text, piece.offset) : this.word(draft, token);
       if (note !== null) {
         wrong = true;
@@ -256,6 +258,7 @@ export function lintImaPolicy(text: string, options: ImaLintOptions = {}): LintR
     profile,
     templates: options.templates ?? BUILTIN_TEMPLATES,
     defaultRulesActive: false,
+    ...(options.conditions === undefined ? {} : { conditions: options.conditions }),
     mapId: (_kind, id) => (id === 0xffffffff ? null : id),
     lsmKnows: () => false,
   };

@@ -7,7 +7,7 @@ import { O_DIRECT } from '../vfs/constants.ts';
 import type { FileId, OpenFile, VfsTask } from '../vfs/types.ts';
 import { measurePcr } from './buffer.ts';
 import { IMA_AUDITED } from './constants.ts';
-import { auditMessage, type ImaCursor } from './cursor.ts';
+import { auditMessage, type ImaCursor, noMemory } from './cursor.ts';
 import { fieldEnv, fileEvent } from './event.ts';
 import { iintStep } from './iint.ts';
 import { storeTemplate } from './queue.ts';
@@ -61,8 +61,10 @@ export function storeMeasurement(ima: ImaCursor, r: StoreRequest, iint: Iint): I
     });
     return iint;
   }
-  storeTemplate(ima, r.template, fields.value, r.pcr, false, { task: r.task, inode, name: r.pathname });
-  if ((file.flags & O_DIRECT) !== 0) return iint;
+  const context = { task: r.task, inode, name: r.pathname };
+  const err = storeTemplate(ima, r.template, fields.value, r.pcr, false, context);
+  // What was not stored is tried again at the next access.
+  if ((err !== 0 && err !== 'EEXIST') || (file.flags & O_DIRECT) !== 0) return iint;
   const after = iintStep(iint, 'STORED');
   return { ...after, measuredPcrs: after.measuredPcrs | pcrBit(r.pcr) };
 }
@@ -87,15 +89,18 @@ export function addViolation(
   const reason = cause === 'ToMToU' ? R['ima.tomtou'] : R['ima.open_writers'];
   const cursor = ima.env.trace.open('ima.violation', { name: pathname, inode: file.inode }, reason);
   const fields = initTemplate(template, event, fieldEnv(ima, task));
-  if (fields.ok)
-    storeTemplate(ima, template, fields.value, measurePcr(ima), true, { task, inode, name: pathname });
+  let failed = !fields.ok;
+  if (fields.ok) {
+    const context = { task, inode, name: pathname };
+    failed = storeTemplate(ima, template, fields.value, measurePcr(ima), true, context) !== 0;
+  }
   auditMessage(ima, task, {
     type: AUDIT_INTEGRITY_PCR,
     op: 'invalid_pcr',
     cause,
     name: pathname,
     inode,
-    failed: !fields.ok,
+    failed,
   });
   ima.env.trace.close(cursor);
 }
@@ -106,6 +111,7 @@ export function addViolation(
  */
 export function auditMeasurement(ima: ImaCursor, task: VfsTask, pathname: string, iint: Iint): Iint {
   if ((iint.flags & IMA_AUDITED) !== 0 || iint.hash === null) return iint;
+  if (noMemory(ima, 'ima_audit_measurement')) return iint;
   const { cred } = task;
   const body =
     `file=${untrusted(pathname)} hash="${iint.hash.alg}:${toHex(iint.hash.digest)}"` +

@@ -11,7 +11,7 @@ import { CAP_SYS_ADMIN, O_ACCMODE, O_RDONLY, O_WRONLY } from '../vfs/constants.t
 import { capable } from '../vfs/perm.ts';
 import type { VfsTask } from '../vfs/types.ts';
 import * as C from './constants.ts';
-import { auditMessage, type ImaCursor, log } from './cursor.ts';
+import { auditMessage, type ImaCursor, log, noMemory } from './cursor.ts';
 import { processQueuedKeys } from './keys.ts';
 import { type PolicyEvent, policyTable } from './policy.machine.ts';
 import {
@@ -96,6 +96,7 @@ export function parseContext(ima: ImaCursor, task: VfsTask): ParseContext {
   return {
     profile: env.profile,
     templates: ima.state.templates,
+    ...(env.conditions === undefined ? {} : { conditions: env.conditions }),
     defaultRulesActive: ima.state.policy.active === 'default',
     mapId: (kind, id) => {
       const mapped = env.mapId !== undefined ? env.mapId(userNs, kind, id) : userNs === 0 ? id : null;
@@ -162,12 +163,12 @@ function cString(text: string): string {
 function parseAddRule(ima: ImaCursor, task: VfsTask, line: string): Result<number> {
   const text = ruleText(line);
   if (text === null) return ok(line.length + 1);
-  const rule = parse(ima, task, text);
+  const rule = noMemory(ima, 'ima_parse_add_rule') ? fail('ENOMEM') : parse(ima, task, text);
   if (!rule.ok) {
     auditMessage(ima, task, {
       type: AUDIT_INTEGRITY_STATUS,
       op: 'update_policy',
-      cause: 'invalid-policy',
+      cause: rule.errno === 'ENOMEM' ? '-ENOMEM' : 'invalid-policy',
       name: null,
       inode: null,
       failed: true,

@@ -7,8 +7,16 @@ import { CAP_SETGID, CAP_SETUID } from '../vfs/constants.ts';
 import { capable } from '../vfs/perm.ts';
 import type { Cred, Inode, Superblock, VfsTask } from '../vfs/types.ts';
 import * as C from './constants.ts';
-import type { ImaCursor, LsmLabels } from './cursor.ts';
-import { type IdOp, type ImaRule, LSM_FIELDS, type PolicyState, type TemplateDesc } from './types.ts';
+import type { ImaCursor, ImaEnv } from './cursor.ts';
+import {
+  type ExtraCondition,
+  type IdOp,
+  type ImaCondition,
+  type ImaRule,
+  LSM_FIELDS,
+  type PolicyState,
+  type TemplateDesc,
+} from './types.ts';
 
 /** A rule with everything that a comparison needs as a number. */
 interface PreparedRule {
@@ -119,13 +127,16 @@ function matchEgid(rule: ImaRule, s: MatchSubject): boolean {
   return compare(rule.gidOp, cred.sgid, rule.gid) || compare(rule.gidOp, cred.gid, rule.gid);
 }
 
-function matchLsm(rule: ImaRule, s: MatchSubject, inode: Inode, labels: LsmLabels | null): boolean {
+/** An error of the module's comparison once counted as a match. */
+function matchLsm(rule: ImaRule, s: MatchSubject, inode: Inode, env: Judges): boolean {
+  const labels = env.labels ?? null;
+  const errorMatches = env.profile?.switches.lsmMatchErrorIsNoMatch === false;
   for (const [i, field] of LSM_FIELDS.entries()) {
     const condition = rule.lsm[i];
     if (condition === null || condition === undefined) continue;
     if (!condition.active || labels === null) return false;
     const rc = labels.match(i < 3 ? inode.key : s.task, field, condition.value);
-    if (rc <= 0) return false;
+    if (rc === 0 || (rc < 0 && !errorMatches)) return false;
   }
   return true;
 }
@@ -145,6 +156,7 @@ export type FailedCondition =
   | 'fgroup'
   | 'lsm'
   | 'keyrings_or_label'
+  | 'extra'
   | null;
 
 function failedFsCondition(r: PreparedRule, sb: Superblock): FailedCondition {
@@ -170,12 +182,26 @@ function failedOwnerCondition(r: PreparedRule, inode: Inode): FailedCondition {
   return null;
 }
 
+/** Who judges conditions that IMA itself cannot: labels, and what designs add; the profile says how. */
+type Judges = Partial<Pick<ImaEnv, 'labels' | 'conditions' | 'profile'>>;
+
+/** A condition whose design is not there any more does not hold. */
+function matchExtra(
+  extra: readonly ExtraCondition[],
+  s: MatchSubject,
+  conditions: readonly ImaCondition[],
+): boolean {
+  return extra.every(
+    ({ keyword, op, value }) => conditions.find((c) => c.keyword === keyword)?.matches(s, op, value) ?? false,
+  );
+}
+
 const FS_CONDITIONS = C.IMA_FSMAGIC | C.IMA_FSNAME | C.IMA_FSUUID;
 const OWNER_CONDITIONS = C.IMA_FOWNER | C.IMA_FGROUP;
 const ID_CONDITIONS = C.IMA_UID | C.IMA_EUID | C.IMA_GID | C.IMA_EGID;
 
 /** @kernel security/integrity/ima/ima_policy.c ima_match_rules() */
-function failedCondition(r: PreparedRule, s: MatchSubject, labels: LsmLabels | null): FailedCondition {
+function failedCondition(r: PreparedRule, s: MatchSubject, env: Judges): FailedCondition {
   const { flags, rule } = r;
   if ((flags & C.IMA_FUNC) !== 0 && rule.func !== s.func && s.func !== C.POST_SETATTR) return 'func';
   if (s.func === C.KEY_CHECK || s.func === C.CRITICAL_DATA) {
@@ -196,13 +222,14 @@ function failedCondition(r: PreparedRule, s: MatchSubject, labels: LsmLabels | n
     const failed = failedOwnerCondition(r, s.inode);
     if (failed !== null) return failed;
   }
-  if (r.hasLsm && (s.inode === null || !matchLsm(rule, s, s.inode, labels))) return 'lsm';
+  if (r.hasLsm && (s.inode === null || !matchLsm(rule, s, s.inode, env))) return 'lsm';
+  if (rule.extra !== undefined && !matchExtra(rule.extra, s, env.conditions ?? [])) return 'extra';
   return null;
 }
 
 /** The condition of one rule that keeps it from matching, for explanations. */
-export function whyNot(rule: ImaRule, subject: MatchSubject, labels: LsmLabels | null): FailedCondition {
-  return failedCondition(prepareRule(rule, 0), subject, labels);
+export function whyNot(rule: ImaRule, subject: MatchSubject, env: Judges): FailedCondition {
+  return failedCondition(prepareRule(rule, 0), subject, env);
 }
 
 /** @kernel security/integrity/ima/ima_policy.c get_subaction() */
@@ -233,7 +260,6 @@ function subaction(rule: ImaRule, func: number): number {
 export function matchPolicy(ima: ImaCursor, s: MatchSubject, flags: number): Decision {
   const { policy, failUnverifiableSigs } = ima.state;
   const rules = prepare(activeRules(policy)).byFunc[s.func] as readonly PreparedRule[];
-  const labels = ima.env.labels ?? null;
   let actmask = flags | (flags << 1);
   let action = 0;
   let pcr: number | null = null;
@@ -241,7 +267,7 @@ export function matchPolicy(ima: ImaCursor, s: MatchSubject, flags: number): Dec
   let allowedAlgos = 0;
   let matched: number[] | null = null;
   for (const r of rules) {
-    if ((r.action & actmask) === 0 || failedCondition(r, s, labels) !== null) continue;
+    if ((r.action & actmask) === 0 || failedCondition(r, s, ima.env) !== null) continue;
     action |= r.flags & C.IMA_NONACTION_FLAGS;
     action |= r.action & C.IMA_DO_MASK;
     if ((r.action & C.IMA_APPRAISE) !== 0) {

@@ -11,6 +11,7 @@ import { matchToken, piecesOf, type Token } from './policy-tokens.ts';
 import { validateRule } from './policy-validate.ts';
 import { lookupTemplateDesc } from './template.ts';
 import {
+  type ConditionSyntax,
   EMPTY_RULE,
   type IdOp,
   type ImaRule,
@@ -28,6 +29,8 @@ export interface ParseContext {
   readonly templates: readonly TemplateDesc[];
   /** The built-in rules are still in force: an LSM condition nobody knows is an error. */
   readonly defaultRulesActive: boolean;
+  /** Conditions that designs add. */
+  readonly conditions?: readonly ConditionSyntax[];
   /** make_kuid(), make_kgid() of the writer's user namespace: null where the id is not mapped. */
   mapId(kind: 'uid' | 'gid', id: number): number | null;
   /** security_audit_rule_init(): whether an LSM knows the label. */
@@ -278,7 +281,17 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
 
 /** Takes one word into a rule under construction; the errno where the kernel refuses it. */
 export function applyToken(draft: RuleDraft, token: Token, ctx: ParseContext): Err {
-  return (HANDLERS.get(token.keyword) as Handler)(draft, token, ctx);
+  return (HANDLERS.get(token.keyword) ?? extra)(draft, token, ctx);
+}
+
+/** A condition that a design declares; each word may stand once. */
+function extra(d: RuleDraft, { keyword, op, value }: Token, ctx: ParseContext): Err {
+  const declared = ctx.conditions?.find((c) => c.keyword === keyword);
+  const before = d.extra ?? [];
+  if (declared === undefined || before.some((c) => c.keyword === keyword)) return 'EINVAL';
+  if (!declared.accepts(op, value)) return 'EINVAL';
+  d.extra = [...before, { keyword, op, value }];
+  return 0;
 }
 
 const ACTION_WORDS: ReadonlySet<string> = new Set(C.ACTION_NAMES.values());
@@ -298,7 +311,7 @@ export function parseRule(text: string, ctx: ParseContext): ParseOutcome {
   let err: Err = 0;
   let failedAt: Token | null = null;
   for (const piece of piecesOf(text)) {
-    const token = matchToken(piece);
+    const token = matchToken(piece, ctx.conditions);
     if (token === null) {
       audit += `UNKNOWN=${piece.text} `;
       err = 'EINVAL';

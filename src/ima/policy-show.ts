@@ -70,6 +70,7 @@ function options(rule: ImaRule): string {
   }
   if (has(C.IMA_VERITY_REQUIRED)) out += 'digest_type=verity ';
   if (has(C.IMA_PERMIT_DIRECTIO)) out += 'permit_directio ';
+  for (const { keyword, op, value } of rule.extra ?? []) out += `${keyword}${op}${value} `;
   return out;
 }
 

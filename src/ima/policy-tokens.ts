@@ -1,6 +1,8 @@
 // Words of the IMA policy language: how a line is cut, and which keywords there are. The kernel's verdict and
 // the diagnostics for people both start from these tokens.
 
+import type { ConditionSyntax } from './types.ts';
+
 /** A run of characters between single spaces or tabs. */
 export interface Piece {
   readonly text: string;
@@ -72,15 +74,17 @@ export function piecesOf(line: string): Piece[] {
 }
 
 /**
- * The keyword that a piece is, or null. The value of an option must not be empty.
+ * The keyword that a piece is, or null; `more` are conditions that designs add. The value of an option must
+ * not be empty.
  * @kernel lib/parser.c match_token()
  */
-export function matchToken(piece: Piece): Token | null {
+export function matchToken(piece: Piece, more: readonly ConditionSyntax[] = []): Token | null {
   const at = piece.text.search(/[=<>]/);
   const keyword = at < 0 ? piece.text : piece.text.slice(0, at);
   const op = (at < 0 ? '' : piece.text[at]) as TokenOp;
   const value = at < 0 ? '' : piece.text.slice(at + 1);
-  if (!KEYWORDS.get(keyword)?.includes(op)) return null;
+  const ops = KEYWORDS.get(keyword) ?? more.find((c) => c.keyword === keyword)?.ops;
+  if (!ops?.includes(op)) return null;
   if (op !== '' && value === '') return null;
   return { ...piece, keyword, op, value };
 }

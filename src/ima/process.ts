@@ -22,7 +22,7 @@ import { appraiseMeasurement, checkBlacklist, type Label, labelHashAlgo, readLab
 import { measurePcr } from './buffer.ts';
 import { collectMeasurement, realInodeChanged } from './collect.ts';
 import * as C from './constants.ts';
-import { auditMessage, type ImaCursor, imaDPath } from './cursor.ts';
+import { auditMessage, type ImaCursor, imaDPath, noMemory } from './cursor.ts';
 import { cacheStatus, iintPut, iintStep, NEW_IINT } from './iint.ts';
 import { addViolation, auditMeasurement, currentTemplate, pcrBit, storeMeasurement } from './measure.ts';
 import { readModsig } from './modsig.ts';
@@ -328,9 +328,24 @@ class Access {
     };
   }
 
+  /**
+   * The inode's record cannot be allocated: nothing is looked at, and appraisal that enforces refuses.
+   * @deviation where a file opened for writing must be appraised and nothing is enforced, the kernel would
+   * go on to a record that is not there
+   */
+  withoutRecord(): Err {
+    const enforced = this.mustAppraise && (this.ima.state.appraise & C.IMA_APPRAISE_ENFORCE) !== 0;
+    this.rc = negative('ENOMEM');
+    const err: Err = enforced ? 'EACCES' : 0;
+    this.ima.env.trace.emit('ima.check', this.event(0, err), R['ima.no_record']);
+    return err;
+  }
+
   run(violationCheck: boolean): Err {
     const { trace } = this.ima.env;
     const before = this.known?.flags ?? 0;
+    if (this.decision.action !== 0 && this.known === undefined && noMemory(this.ima, 'ima_inode_get'))
+      return this.withoutRecord();
     if (violationCheck) this.checkViolations();
     if (this.decision.action === 0) {
       this.save();

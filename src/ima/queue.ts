@@ -9,7 +9,7 @@ import type { HashName } from '../crypto/provider.ts';
 import { AUDIT_INTEGRITY_PCR } from '../integrity/audit.ts';
 import type { BankDigest } from '../tpm/chip.ts';
 import type { Inode, VfsTask } from '../vfs/types.ts';
-import { auditMessage, type ImaCursor, log } from './cursor.ts';
+import { auditMessage, type ImaCursor, log, noMemory } from './cursor.ts';
 import { R } from './reasons.ts';
 import { templateShownName } from './template.ts';
 import { binaryRuntimeSize, templateDigests, violationDigest, zeroDigests } from './template-show.ts';
@@ -42,7 +42,7 @@ function pcrExtend(ima: ImaCursor, pcr: number, digests: readonly Uint8Array[]):
   const banks: BankDigest[] = [];
   for (const [i, slot] of ima.state.slots.entries())
     if (slot.bank !== null) banks.push({ alg: slot.alg as HashName, digest: digests[i] as Uint8Array });
-  const rc = chip.pcrExtend(pcr, banks);
+  const rc = ima.env.faults?.deviceError('tpm_pcr_extend') || chip.pcrExtend(pcr, banks);
   if (rc !== 0) log(ima, `Error Communicating to TPM chip, result: ${rc}`);
   return rc;
 }
@@ -69,6 +69,12 @@ export function addTemplateEntry(
     ima.env.trace.emit('ima.store', { pcr: entry.pcr, template: shown, key }, R['ima.duplicate']);
     auditStore(ima, ctx, 'hash_exists', true, true);
     return 'EEXIST';
+  }
+  if (noMemory(ima, 'ima_add_digest_entry')) {
+    log(ima, 'OUT OF MEMORY ERROR creating queue entry');
+    ima.env.trace.emit('ima.store', { pcr: entry.pcr, template: shown }, R['ima.entry_failed']);
+    auditStore(ima, ctx, 'ENOMEM', true, false);
+    return 'ENOMEM';
   }
   const index = ima.state.list.length;
   addDigestEntry(ima, entry, key);
@@ -111,6 +117,12 @@ export function storeTemplate(
   ctx: StoreContext,
 ): Err {
   const { slots } = ima.state;
+  if (!violation && noMemory(ima, 'ima_calc_field_array_hash')) {
+    ima.env.trace.emit('ima.store', { pcr, template: templateShownName(template) }, R['ima.entry_failed']);
+    // The name of this record is the template's own: empty for a format of the command line.
+    auditStore(ima, { ...ctx, name: template.name }, 'hashing_error', true, false);
+    return 'ENOMEM';
+  }
   const digests = violation ? zeroDigests(slots) : templateDigests(template, fields, slots);
   return addTemplateEntry(ima, { pcr, template, fields, digests }, violation, ctx);
 }

@@ -10,6 +10,10 @@ export const R = defineReasons({
   'ima.no_policy': { text: 'no rule of the active policy asks for anything', source: MAIN },
   'ima.not_regular': { text: 'only regular files are measured and appraised', source: MAIN },
   'ima.not_in_policy': { text: 'no rule matches this access', source: MAIN },
+  'ima.no_record': {
+    text: 'there is no memory for the record of this inode: nothing is measured or appraised',
+    source: MAIN,
+  },
   'ima.nothing_left': {
     text: 'everything the rules ask for was done before and is still valid',
     source: MAIN,

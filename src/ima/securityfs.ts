@@ -1,7 +1,7 @@
 // The nodes below <securityfs>/integrity/ima: the lists in both forms for each bank, two counters and the
 // policy. The node of the policy loses its write bit or disappears where the build wants it so.
 
-import { concat, latin1, utf8 } from '../base/bytes.ts';
+import { concatAll, latin1, utf8 } from '../base/bytes.ts';
 import { ok, type Result } from '../base/errno.ts';
 import { toArray } from '../base/list.ts';
 import { enabled } from '../base/profile.ts';
@@ -78,7 +78,7 @@ function shownEntry(entry: TemplateEntry, slot: number, form: string): Uint8Arra
 
 /** A whole list of one slot. */
 export function measurementList(ima: ImaCursor, slot: number, form: 'ascii' | 'binary'): Uint8Array {
-  return concat(...toArray(ima.state.list).map((entry) => shownEntry(entry, slot, form)));
+  return concatAll(toArray(ima.state.list).map((entry) => shownEntry(entry, slot, form)));
 }
 
 function listNode(ima: ImaCursor, name: string): PseudoNode {

@@ -52,6 +52,8 @@ export interface FieldEnv {
   /** ima_hash_algo. */
   readonly hashAlgo: string;
   readonly hashSize: number;
+  /** Whether the entry itself cannot be allocated. */
+  noMemory(): boolean;
   /**
    * The digest of an event again with an algorithm of at most 20 bytes: `d` cannot hold another one. The
    * errno aborts
@@ -167,6 +169,7 @@ export function initTemplate(
   event: EventData,
   env: FieldEnv,
 ): Result<readonly Uint8Array[]> {
+  if (env.noMemory()) return fail('ENOMEM');
   const out: Uint8Array[] = [];
   for (const id of templateFields(template)) {
     const field = FIELDS[id](event, env);

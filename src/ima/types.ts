@@ -4,7 +4,7 @@
 import type { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
 import type { AppendList } from '../base/list.ts';
 import type { IntegrityStatus } from '../integrity/status.ts';
-import type { InodeKey } from '../vfs/types.ts';
+import type { Cred, Inode, InodeKey, VfsTask } from '../vfs/types.ts';
 
 export type IdOp = 'eq' | 'gt' | 'lt';
 
@@ -58,6 +58,39 @@ export interface ImaRule {
   readonly keyrings: readonly string[] | null;
   readonly label: readonly string[] | null;
   readonly template: TemplateDesc | null;
+  /** Conditions that a design adds to the language; left out where there is none. */
+  readonly extra?: readonly ExtraCondition[];
+}
+
+/** One word of a rule that a design declares. */
+export interface ExtraCondition {
+  readonly keyword: string;
+  readonly op: '' | '=' | '>' | '<';
+  readonly value: string;
+}
+
+/** How a condition that a design adds to the language of rules is written. */
+export interface ConditionSyntax {
+  readonly keyword: string;
+  /** Operators that it is written with; the empty one for a bare word. */
+  readonly ops: readonly ('' | '=' | '>' | '<')[];
+  /** Whether a value is well formed; a rule with another one is refused with EINVAL. */
+  accepts(op: string, value: string): boolean;
+}
+
+/** Such a condition, with when it holds. */
+export interface ImaCondition extends ConditionSyntax {
+  matches(subject: ConditionSubject, op: string, value: string): boolean;
+}
+
+/** What a condition of a design sees of one access. */
+export interface ConditionSubject {
+  readonly task: VfsTask;
+  readonly cred: Cred;
+  /** Null for buffers without a file. */
+  readonly inode: Inode | null;
+  readonly func: number;
+  readonly mask: number;
 }
 
 export const EMPTY_RULE: ImaRule = {

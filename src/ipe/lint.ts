@@ -13,13 +13,13 @@ import {
 import { ERRNO } from '../base/errno.ts';
 import { enabled, type KernelProfile } from '../base/profile.ts';
 import { ipeParsePolicy, kstrtou16 } from './parser.ts';
-import { IPE_PROPERTIES, type IpeProperty } from './properties.ts';
+import { IPE_PROPERTIES, type IpePropertySyntax } from './properties.ts';
 import { type IpeLine, type IpeWord, ipeLines } from './tokenizer.ts';
 import { IPE_OPS, type IpeAction, type IpeOp, type IpeParsedPolicy, type IpeRule } from './types.ts';
 
 export interface IpeLintOptions {
   /** Properties that the language has; a design that adds one passes its own list. */
-  readonly properties?: readonly IpeProperty[];
+  readonly properties?: readonly IpePropertySyntax[];
   /** Kernel whose build options decide which properties can hold; without it all can. */
   readonly profile?: KernelProfile;
 }
@@ -47,7 +47,7 @@ class Linter {
   readonly diagnostics: Diagnostic[] = [];
   readonly #text: string;
   readonly #lines: LineIndex;
-  readonly #properties: readonly IpeProperty[];
+  readonly #properties: readonly IpePropertySyntax[];
   readonly #options: IpeLintOptions;
   #global: number | null = null;
   readonly #defaults = new Map<IpeOp, number>();
@@ -237,7 +237,7 @@ class Linter {
     this.#value(word, property, text.slice(equals + 1));
   }
 
-  #value(word: IpeWord, property: IpeProperty, value: string): void {
+  #value(word: IpeWord, property: IpePropertySyntax, value: string): void {
     const { name } = property;
     if (property.kind === 'boolean') {
       if (value === 'TRUE' || value === 'FALSE') return;

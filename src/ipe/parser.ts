@@ -5,7 +5,7 @@
 import { fromHex } from '../base/bytes.ts';
 import type { Errno } from '../base/errno.ts';
 import { kstrtou } from '../base/kstrtox.ts';
-import { IPE_PROPERTIES, type IpeProperty } from './properties.ts';
+import { IPE_PROPERTIES, type IpePropertySyntax } from './properties.ts';
 import type { IPE_REASON } from './reasons.ts';
 import { type IpeLine, type IpeWord, ipeLines } from './tokenizer.ts';
 import {
@@ -105,7 +105,7 @@ function parseDigest(word: IpeWord, text: string, line: number): Step<IpeDigest>
 }
 
 /** @kernel security/ipe/policy_parser.c parse_property() */
-function parseProperty(word: IpeWord, line: number, properties: readonly IpeProperty[]): Step<IpeProp> {
+function parseProperty(word: IpeWord, line: number, properties: readonly IpePropertySyntax[]): Step<IpeProp> {
   for (const { name, kind } of properties) {
     const text = assigned(word.text, name);
     if (text === undefined) continue;
@@ -132,7 +132,7 @@ interface RuleLine {
 }
 
 /** Everything but the last word first, then the action: errors come in that order. */
-function parseRuleLine(line: IpeLine, properties: readonly IpeProperty[]): Step<RuleLine> {
+function parseRuleLine(line: IpeLine, properties: readonly IpePropertySyntax[]): Step<RuleLine> {
   const props: IpeProp[] = [];
   let isDefault = false;
   let op: IpeOp | null = null;
@@ -163,7 +163,11 @@ interface Tables {
 }
 
 /** @kernel security/ipe/policy_parser.c parse_rule() */
-function addRule(line: IpeLine, tables: Tables, properties: readonly IpeProperty[]): IpeParseFailure | null {
+function addRule(
+  line: IpeLine,
+  tables: Tables,
+  properties: readonly IpePropertySyntax[],
+): IpeParseFailure | null {
   const parsed = parseRuleLine(line, properties);
   if (!parsed.ok) return parsed;
   const { isDefault, op, props, action } = parsed.value;
@@ -193,7 +197,7 @@ function addRule(line: IpeLine, tables: Tables, properties: readonly IpeProperty
  */
 export function ipeParsePolicy(
   text: string,
-  properties: readonly IpeProperty[] = IPE_PROPERTIES,
+  properties: readonly IpePropertySyntax[] = IPE_PROPERTIES,
 ): IpeParseResult {
   if (text.length === 0) return failAt('EBADMSG', 'ipe.parse_empty', 0, null);
   const tables: Tables = { globalDefaultAction: null, defaults: new Map(), rules: new Map() };

@@ -24,11 +24,15 @@ export interface IpeEvalContext {
   readonly fsVeritySigned: boolean;
 }
 
-export interface IpeProperty {
+/** How a property is written, and when the kernel has it. */
+export interface IpePropertySyntax {
   readonly name: string;
   readonly kind: 'boolean' | 'digest';
   /** CONFIG_ option; when it is off the property parses and never holds, whatever its value. */
   readonly option: string | null;
+}
+
+export interface IpeProperty extends IpePropertySyntax {
   /** Whether the property holds with that value; booleans are asked with TRUE and FALSE alike. */
   evaluate(context: IpeEvalContext, value: IpePropertyValue): boolean;
 }

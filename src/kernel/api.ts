@@ -2,12 +2,14 @@
 // it, read its state. machine.ts implements it; every room's cursor is reachable for those who look inside.
 
 import type { Err, Result } from '../base/errno.ts';
+import type { ArmedFault, FaultsState } from '../base/faults.ts';
 import type { Json } from '../base/json.ts';
 import type { KernelProfile } from '../base/profile.ts';
 import type { HashName } from '../crypto/provider.ts';
 import type { AuditState } from '../integrity/audit.ts';
 import type { Stat } from '../vfs/api.ts';
 import type { Content, FsType, Xattr } from '../vfs/types.ts';
+import type { PlainRecord } from './extension.ts';
 
 export type Pid = number;
 
@@ -52,6 +54,8 @@ export interface RawDiskSpec {
   readonly hashTreeOf?: string;
   /** Bytes of the device. */
   readonly size?: number;
+  /** The device itself, from an image file; its length is the size. */
+  readonly content?: Uint8Array;
 }
 
 /** One firmware or boot loader measurement: extended into every bank and kept in the TCG2 event log. */
@@ -95,6 +99,10 @@ export interface MachineConfig {
   };
   /** IPE boot policy text (CONFIG_IPE_BOOT_POLICY). */
   readonly ipeBootPolicy?: string;
+  /** Calls of the kernel that fail, counted from power-on. */
+  readonly faults?: FaultsState;
+  /** Designs that were never merged and that this kernel has all the same, by name. */
+  readonly proposals?: readonly string[];
 }
 
 export interface SpawnOptions {
@@ -104,6 +112,18 @@ export interface SpawnOptions {
   readonly comm?: string;
   readonly parent?: Pid;
 }
+
+/** Where an execve stands; names of the states of exec.machine.ts. */
+export type ExecPhase =
+  | 'opened'
+  | 'prepared'
+  | 'checked'
+  | 'mapped'
+  | 'locked'
+  | 'verified'
+  | 'running'
+  | 'failed'
+  | 'killed';
 
 /** How a program ended; only `exit` or `signal` is there, and `err` is execve's own. */
 export interface ExecOutcome {
@@ -184,6 +204,8 @@ export interface SyscallApi {
   addKey(type: string, description: string, payload: Uint8Array, ring: number | string): Result<number>;
   kexecFileLoad(kernelFd: number, initrdFd: number | null, cmdline: string, flags: number): Err;
   kexecLoad(flags: number): Err;
+  /** A system call that a design of the machine brings; ENOSYS where none has it. */
+  call(name: string, args: PlainRecord): Result<PlainRecord>;
 }
 
 /** What a dm device is made of: one target over its whole length. */
@@ -208,6 +230,12 @@ export interface SpecialSyscallApi {
   keyRevoke(key: number): Err;
   keyInvalidate(key: number): Err;
   keyUnlink(key: number, ring: number | string): Err;
+  /** fork, then execve up to the open program; value = the child. */
+  execBegin(path: string, argv: readonly string[]): Result<Pid>;
+  /** Lets the child do the next phase of its execve; value = the phase reached. */
+  execStep(child: Pid): Result<ExecPhase>;
+  /** Lets the child finish its execve and end; value = its status. */
+  execFinish(child: Pid): Result<ExecOutcome>;
   /** KEYCTL_RESTRICT_KEYRING without type and restriction: no more links. */
   keyRestrict(ring: number | string): Err;
   /** Whether a keyring of that name is there (a look into /proc/keys). */
@@ -235,6 +263,8 @@ export interface MachineApi {
   readonly profile: KernelProfile;
   /** Everything the audit subsystem wrote so far, oldest first. */
   readonly audit: { readonly state: AuditState };
+  /** Calls of the kernel that are to fail. */
+  readonly faults?: { arm(fault: ArmedFault): void };
   /** Starts a task (a child of init unless `parent` is given). */
   spawn(options: SpawnOptions): Pid;
   /** Ends a task: descriptors and mappings are released. */

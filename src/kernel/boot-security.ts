@@ -22,8 +22,8 @@ import type { KernelImage } from './state.ts';
 /** Values that the command line gives to these parameters; undefined where it has none. */
 export interface LsmParameters {
   readonly lsm?: string | undefined;
-  readonly ipeEnforce?: string | undefined;
-  readonly ipeSuccessAudit?: string | undefined;
+  readonly ipeEnforce?: boolean | undefined;
+  readonly ipeSuccessAudit?: boolean | undefined;
 }
 
 /** IPE's hooks with the signatures of the hook table. @kernel security/ipe/ipe.c ipe_hooks */
@@ -49,7 +49,21 @@ export function lsmModules(r: Rooms): readonly NamedLsm[] {
     else if (name === 'ima') modules.push({ name, module: r.ima });
     else if (name === 'evm') modules.push({ name, module: r.evm });
   }
-  return modules;
+  return withExtensions(r, modules);
+}
+
+/** Designs stand behind the modules of lsm= and before IMA, or last, as they declare. */
+function withExtensions(r: Rooms, modules: readonly NamedLsm[]): readonly NamedLsm[] {
+  const { active } = r.extensions;
+  if (active.length === 0) return modules;
+  const at = (place: 'before-ima' | 'last'): NamedLsm[] =>
+    active.flatMap(({ extension, cursor }) => {
+      if ((extension.place ?? 'before-ima') !== place || extension.hooks === undefined) return [];
+      return [{ name: extension.name, module: extension.hooks(cursor) }];
+    });
+  const end = modules.findIndex((m) => m.name === 'ima' || m.name === 'evm');
+  const split = end < 0 ? modules.length : end;
+  return [...modules.slice(0, split), ...at('before-ima'), ...modules.slice(split), ...at('last')];
 }
 
 /** @kernel security/security.c ordered_lsm_init(), security/ipe/ipe.c ipe_init() */

@@ -9,6 +9,7 @@ import { newEvm } from '../evm/state.ts';
 import { newIma } from '../ima/boot.ts';
 import { imaSecurityfs } from '../ima/securityfs.ts';
 import { newKeyrings } from '../integrity/keyrings.ts';
+import { kstrtobool } from '../ipe/kstrtobool.ts';
 import { S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { DentryId, DiskLayout, SbId } from '../vfs/types.ts';
 import type { DiskSpec, MachineConfig } from './api.ts';
@@ -16,11 +17,13 @@ import { integrityKeyring, integrityLoadKeys, startKeyrings, startLsms } from '.
 import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmdline.ts';
 import { disksOnly } from './disks.ts';
 import { kernelExecve } from './exec.ts';
+import { findExtension } from './extension.ts';
 import { measuredBoot, startTpm } from './measured-boot.ts';
 import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate.ts';
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Rooms } from './rooms.ts';
+import { securityfsNodes } from './securityfs.ts';
 import { kernelTask, newKernel, ramPagesOf, type Task } from './state.ts';
 import { devTree, diskNumber, sysTree } from './sysfs.ts';
 
@@ -56,11 +59,35 @@ function setupTable(r: Rooms): readonly SetupEntry[] {
   ];
 }
 
+/** Boot parameters of the designs of this kernel; what follows each key is kept in `given`. */
+function extensionSetup(r: Rooms, given: Map<string, string>): readonly SetupEntry[] {
+  return (r.kernel.state.image.proposals ?? [])
+    .flatMap((name) => findExtension(name)?.setup ?? [])
+    .map((key) => ({
+      key,
+      run: (rest: string) => {
+        given.set(key, rest);
+        return true;
+      },
+    }));
+}
+
 /** The last value that the command line gives a parameter. */
 function lastValue(line: CommandLine, name: string): string | undefined {
   const found = line.params.filter((p) => p.name.replace(/-/g, '_') === name);
   const last = found[found.length - 1];
   return last === undefined ? undefined : (last.value ?? '');
+}
+
+/**
+ * A boolean module parameter: the last word that is one counts, a bare name means true.
+ * @kernel kernel/params.c param_set_bool()
+ */
+function boolParameter(line: CommandLine, name: string): boolean | undefined {
+  let out: boolean | undefined;
+  for (const p of line.params)
+    if (p.name.replace(/-/g, '_') === name) out = kstrtobool(p.value ?? '1') ?? out;
+  return out;
 }
 
 /** A size with a suffix, in KiB; null for none. @kernel lib/cmdline.c memparse() */
@@ -75,7 +102,9 @@ function memparse(text: string | undefined): number | null {
 /** Reads the command line: module parameters go to sysctls, the rest to the __setup() entries. */
 function parseParameters(r: Rooms, text: string): CommandLine {
   const line = parseCmdline(text);
-  const left = runSetup(line, setupTable(r));
+  const given = new Map<string, string>();
+  const left = runSetup(line, [...setupTable(r), ...extensionSetup(r, given)]);
+  r.extensions.start(r.kernel.state.image.proposals ?? [], given);
   const k = r.kernel;
   let { sysctl } = k.state;
   const enforce = lastValue(line, 'module.sig_enforce');
@@ -83,6 +112,8 @@ function parseParameters(r: Rooms, text: string): CommandLine {
     sysctl = sysctl.set('module.sig_enforce', 'Y');
   const firmware = lastValue(line, 'firmware_class.path');
   if (firmware !== undefined) sysctl = sysctl.set('firmware_class.path', firmware);
+  if (boolParameter(line, 'dm_verity.require_signatures') === true)
+    sysctl = sysctl.set('dm_verity.require_signatures', 'Y');
   const limit = memparse(lastValue(line, 'mem'));
   const ramPages = limit === null ? k.state.ramPages : ramPagesOf(Math.min(limit, k.state.memoryKb));
   k.state = { ...k.state, ramPages, cmdline: text, initArgs: left.initArgs, initEnv: left.initEnv, sysctl };
@@ -145,7 +176,9 @@ function attachDisks(r: Rooms, config: MachineConfig): void {
   for (const disk of config.disks ?? []) attachDisk(r, disk);
   for (const raw of config.rawDisks ?? []) {
     r.vfs.addDevice(raw.name, diskNumber(raw.name), null);
-    if (raw.size !== undefined) r.vfs.updateDevice(raw.name, { size: raw.size });
+    const size = raw.content?.length ?? raw.size;
+    if (size !== undefined) r.vfs.updateDevice(raw.name, { size });
+    if (raw.content !== undefined) r.vfs.updateDevice(raw.name, { content: raw.content });
   }
   const trees = (config.rawDisks ?? []).flatMap((raw) => {
     const data = config.disks?.find((d) => d.name === raw.hashTreeOf);
@@ -226,6 +259,16 @@ function integrityInit(r: Rooms, init: Task, security: SbId, kexecBuffer: Uint8A
   }
 }
 
+/** A design's node takes the place of one that is there already. */
+function extensionNodes(r: Rooms, security: SbId): void {
+  const { remove } = securityfsNodes(r.vfs);
+  const nodes = r.extensions.nodes.map((n) =>
+    n.node === undefined ? dir(n.path, n.mode) : node(n.path, n.mode, n.key),
+  );
+  for (const { path } of nodes) remove(path);
+  if (nodes.length > 0) populateTree(r.vfs, security, nodes);
+}
+
 /** Starts /init (rdinit=, init=, then the usual places). @kernel init/main.c kernel_init() */
 function startInit(r: Rooms, line: CommandLine): void {
   const k = r.kernel;
@@ -257,8 +300,8 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   const security = pseudoFileSystems(r);
   const parameters = {
     lsm: lastValue(line, 'lsm'),
-    ipeEnforce: lastValue(line, 'ipe.enforce'),
-    ipeSuccessAudit: lastValue(line, 'ipe.success_audit'),
+    ipeEnforce: boolParameter(line, 'ipe.enforce'),
+    ipeSuccessAudit: boolParameter(line, 'ipe.success_audit'),
   };
   startLsms(r, parameters, image);
   if (r.smack.state.active) smackFileSystems(r);
@@ -267,6 +310,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   r.hooks.initramfsPopulated(vfs.mountOf(init.root.mount).sb);
   startKeyrings(r, image);
   integrityInit(r, init, security, kexecBuffer);
+  extensionNodes(r, security);
   integrityLoadKeys(r, init);
   startInit(r, line);
   trace.close(id);
@@ -283,7 +327,10 @@ export function secondKernel(r: Rooms): Err {
   if (kexec === null) return k.refuse('EINVAL', KERNEL_REASON['kernel.kexec_none']);
   const id = r.trace.open('boot.kexec', { cmdline: kexec.cmdline });
   const { imaSegment } = kexec;
-  const buffer = imaSegment === null ? null : (imaSegment.content ?? r.ima.kexecBuffer(imaSegment.size));
+  const buffer =
+    imaSegment === null
+      ? null
+      : (imaSegment.content ?? k.env.listeners.kexecBuffer?.(imaSegment.size) ?? null);
   r.vfs.state = disksOnly(r.vfs.state);
   r.audit.state = { ...r.audit.state, integrityAudit: false };
   r.keys.state = newKeyrings();

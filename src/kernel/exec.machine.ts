@@ -4,7 +4,7 @@
 
 import { setup } from 'xstate';
 import { deriveTable } from '../base/table.ts';
-import type { ExecPhase } from './state.ts';
+import type { ExecPhase } from './api.ts';
 
 export type ExecEvent =
   | 'PREPARED'

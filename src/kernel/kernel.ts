@@ -13,7 +13,9 @@ import type { VfsApi } from '../vfs/api.ts';
 import type { SecurityHooks } from '../vfs/hooks.ts';
 import type { FileId, VfsTask } from '../vfs/types.ts';
 import type { Pid } from './api.ts';
+import type { Extensions } from './extension.ts';
 import type { KeyCalls } from './key-calls.ts';
+import { copyKernel, copyTask } from './records.ts';
 import type { KernelState, Task } from './state.ts';
 
 /** What a room beside the LSM hooks wants to hear from the kernel; absent members are not modelled. */
@@ -38,6 +40,8 @@ export interface KernelListeners {
 }
 
 export interface KernelEnv {
+  /** Calls of designs, by name. */
+  readonly findCall: Extensions['findCall'];
   readonly profile: KernelProfile;
   readonly clock: Clock;
   readonly random: Random;
@@ -66,12 +70,14 @@ export class Kernel {
   }
 
   putTask(task: Task): void {
-    this.state = { ...this.state, tasks: this.state.tasks.set(task.pid, task) };
+    const next = copyKernel(this.state);
+    next.tasks = next.tasks.set(task.pid, task);
+    this.state = next;
   }
 
   /** Changes some members of a task; the task must exist. */
   patch(task: Task, change: Partial<Task>): Task {
-    const next: Task = { ...task, ...change };
+    const next: Task = Object.assign(copyTask(task), change);
     this.putTask(next);
     return next;
   }
@@ -97,7 +103,9 @@ export class Kernel {
     if (task === undefined) return -1;
     let fd = FIRST_FD;
     while (task.fds.has(fd)) fd++;
-    this.putTask({ ...task, fds: task.fds.set(fd, { file, cloexec }) });
+    const next = copyTask(task);
+    next.fds = next.fds.set(fd, { file, cloexec });
+    this.putTask(next);
     return fd;
   }
 }

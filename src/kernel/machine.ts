@@ -6,7 +6,8 @@ import '../crypto/auto.ts';
 import { assert } from '../base/assert.ts';
 import { toHex, utf8 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';
-import { decodeState, encodeState, type Json } from '../base/json.ts';
+import { newFaults } from '../base/faults.ts';
+import { decodeState, encodeState, type Json, stateText } from '../base/json.ts';
 import { toArray } from '../base/list.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import { seedRandom } from '../base/random.ts';
@@ -27,6 +28,7 @@ import type { MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
 import { powerOn, secondKernel } from './boot.ts';
 import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
+import { newExtensions } from './extension.ts';
 import { eventLogBytes } from './measured-boot.ts';
 import { pseudoFinder } from './pseudo.ts';
 import { LazyRooms, type MachineState, type Rooms } from './rooms.ts';
@@ -56,11 +58,12 @@ function banksOf(config: MachineConfig): readonly HashName[] | undefined {
 }
 
 function imageOf(config: MachineConfig): KernelImage {
-  const { initramfs, trustedKeys, ipeBootPolicy } = config;
+  const { initramfs, trustedKeys, ipeBootPolicy, proposals } = config;
   return {
     ...(initramfs === undefined ? {} : { initramfs }),
     ...(trustedKeys === undefined ? {} : { trustedKeys }),
     ...(ipeBootPolicy === undefined ? {} : { ipeBootPolicy }),
+    ...(proposals === undefined ? {} : { proposals }),
   };
 }
 
@@ -74,6 +77,7 @@ function newMachine(config: MachineConfig): MachineState {
     trace: newTrace(),
     clock: { uptimeUs: 0, bootSec: config.bootTime ?? DEFAULT_BOOT_TIME },
     random: seedRandom(seed),
+    faults: config.faults ?? newFaults(),
     audit: newAudit(),
     vfs: newVfs(),
     tpm: config.tpm === null ? null : manufacture({ seed, ...(banks === undefined ? {} : { banks }) }),
@@ -82,6 +86,7 @@ function newMachine(config: MachineConfig): MachineState {
     ima: newIma(profile),
     smack: newSmack(),
     ipe: newIpe(),
+    extensions: newExtensions(),
     kernel: newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
   };
 }
@@ -165,7 +170,7 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
   // -- what exporters and verifiers ask for
 
   traceDigest(): string {
-    const lines = toArray(this.trace.state.events).map((e) => `${JSON.stringify(encodeState(e))}\n`);
+    const lines = toArray(this.trace.state.events).map((e) => `${stateText(e)}\n`);
     return toHex(crypto().hash('sha256', utf8(lines.join(''))));
   }
 

@@ -7,6 +7,10 @@ export const KERNEL_REASON = defineReasons({
     text: 'the descriptor is not open, or was opened with O_PATH only',
     source: 'include/linux/file.h fdget()',
   },
+  'kernel.no_such_call': {
+    text: 'no design of this machine brings the system call {name}',
+    source: 'kernel/sys_ni.c sys_ni_syscall()',
+  },
   'kernel.no_task': {
     text: 'the task does not exist any more',
     source: 'kernel/pid.c find_task_by_pid_ns()',
@@ -87,6 +91,14 @@ export const KERNEL_REASON = defineReasons({
   'kernel.kexec_not_image': {
     text: 'the file is no kernel image that a loader takes',
     source: 'kernel/kexec_file.c kexec_image_probe_default()',
+  },
+  'kernel.dm_corrupted': {
+    text: 'block {block} does not fit the hash tree (mode {mode})',
+    source: 'drivers/md/dm-verity-target.c verity_handle_err()',
+  },
+  'kernel.dm_unsigned': {
+    text: 'dm_verity.require_signatures is on and the table names no signature',
+    source: 'drivers/md/dm-verity-verify-sig.c verity_verify_root_hash()',
   },
   'kernel.dm_root_hash': {
     text: 'the signature over the root hash is not by a trusted key',

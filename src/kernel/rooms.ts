@@ -3,6 +3,7 @@
 // JSON follow from them.
 
 import { Clock } from '../base/clock.ts';
+import { Faults } from '../base/faults.ts';
 import type { KernelProfile } from '../base/profile.ts';
 import { Random } from '../base/random.ts';
 import { Trace } from '../base/trace.ts';
@@ -27,6 +28,7 @@ import {
   SmackEnvironment,
   VfsEnvironment,
 } from './environments.ts';
+import { Extensions } from './extension.ts';
 import { Kernel } from './kernel.ts';
 
 /** Every cursor, by the name of its part of the state. */
@@ -34,6 +36,7 @@ export interface Cursors {
   readonly trace: Trace;
   readonly clock: Clock;
   readonly random: Random;
+  readonly faults: Faults;
   readonly audit: Audit;
   readonly vfs: Vfs;
   /** null on a machine without a TPM. */
@@ -44,6 +47,7 @@ export interface Cursors {
   readonly ipe: Ipe;
   readonly smack: Smack;
   readonly kernel: Kernel;
+  readonly extensions: Extensions;
 }
 
 type StateOf<C> = C extends { readonly state: infer S } ? S : null;
@@ -70,6 +74,7 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
   trace: (state) => new Trace(state),
   clock: (state) => new Clock(state),
   random: (state) => new Random(state),
+  faults: (state, r) => new Faults(state, r),
   audit: (state, r) => {
     const audit = new Audit(state);
     audit.subject = (task) => r.smack.subject(task);
@@ -83,6 +88,7 @@ const TABLE: { readonly [K in keyof Cursors]: Make<K> } = {
   smack: (state, r) => new Smack(state, new SmackEnvironment(r)),
   ipe: (state, r) => new Ipe(state, new IpeEnvironment(r)),
   kernel: (state, r) => new Kernel(state, new KernelEnvironment(r)),
+  extensions: (state, r) => new Extensions(state, r),
 };
 
 /**
@@ -95,6 +101,7 @@ export abstract class LazyRooms implements Cursors {
   #trace: Trace | null = null;
   #clock: Clock | null = null;
   #random: Random | null = null;
+  #faults: Faults | null = null;
   #audit: Audit | null = null;
   #vfs: Vfs | null = null;
   #tpm: Tpm | null = null;
@@ -105,6 +112,7 @@ export abstract class LazyRooms implements Cursors {
   #smack: Smack | null = null;
   #ipe: Ipe | null = null;
   #kernel: Kernel | null = null;
+  #extensions: Extensions | null = null;
 
   constructor(base: MachineState) {
     this.#base = base;
@@ -127,6 +135,11 @@ export abstract class LazyRooms implements Cursors {
   get random(): Random {
     this.#random ??= this.#make('random');
     return this.#random;
+  }
+
+  get faults(): Faults {
+    this.#faults ??= this.#make('faults');
+    return this.#faults;
   }
 
   get audit(): Audit {
@@ -169,6 +182,11 @@ export abstract class LazyRooms implements Cursors {
     return this.#ipe;
   }
 
+  get extensions(): Extensions {
+    this.#extensions ??= this.#make('extensions');
+    return this.#extensions;
+  }
+
   get kernel(): Kernel {
     this.#kernel ??= this.#make('kernel');
     return this.#kernel;
@@ -187,6 +205,7 @@ export abstract class LazyRooms implements Cursors {
       trace: this.#trace === null ? base.trace : this.#trace.state,
       clock: this.#clock === null ? base.clock : this.#clock.state,
       random: this.#random === null ? base.random : this.#random.state,
+      faults: this.#faults === null ? base.faults : this.#faults.state,
       audit: this.#audit === null ? base.audit : this.#audit.state,
       vfs: this.#vfs === null ? base.vfs : this.#vfs.state,
       tpm: this.#tpm === null ? base.tpm : this.#tpm.state,
@@ -196,6 +215,7 @@ export abstract class LazyRooms implements Cursors {
       smack: this.#smack === null ? base.smack : this.#smack.state,
       ipe: this.#ipe === null ? base.ipe : this.#ipe.state,
       kernel: this.#kernel === null ? base.kernel : this.#kernel.state,
+      extensions: this.#extensions === null ? base.extensions : this.#extensions.state,
     };
   }
 }

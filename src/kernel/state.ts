@@ -7,7 +7,7 @@ import { type AppendList, emptyList } from '../base/list.ts';
 import type { DriverState } from '../tpm/driver.ts';
 import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs/types.ts';
-import type { MachineConfig, Pid } from './api.ts';
+import type { ExecPhase, MachineConfig, Pid } from './api.ts';
 import type { VerityTable } from './dm-verity.ts';
 import type { BootEvent } from './eventlog.ts';
 
@@ -16,18 +16,6 @@ export interface FileDescriptor {
   readonly file: FileId;
   readonly cloexec: boolean;
 }
-
-/** Where an execve stands; names of the states of exec.machine.ts. */
-export type ExecPhase =
-  | 'opened'
-  | 'prepared'
-  | 'checked'
-  | 'mapped'
-  | 'locked'
-  | 'verified'
-  | 'running'
-  | 'failed'
-  | 'killed';
 
 /** struct linux_binprm as far as later phases need it, while an execve is under way. */
 export interface Binprm {
@@ -101,6 +89,8 @@ export interface DmTarget {
   readonly sectors: number;
   /** Block device below (the data device of verity). */
   readonly below: string;
+  /** All block devices that the table claims. */
+  readonly devices: readonly string[];
   readonly verity: VerityTable | null;
   /**
    * Hash of what dm-ima recorded for the table, with its algorithm prefix; null when nothing was measured.
@@ -138,7 +128,7 @@ export interface UserNamespace {
 }
 
 /** What is built into the kernel or handed to it besides the command line. */
-export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy'>;
+export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'>;
 
 export interface KernelState {
   readonly cmdline: string;

@@ -4,13 +4,15 @@
 import type { Err, Result } from '../base/errno.ts';
 import { fail } from '../base/errno.ts';
 import type { Content, FileId } from '../vfs/types.ts';
-import type { DmTable, ExecOutcome, MmapArgs, Pid, SpecialSyscallApi, SyscallApi } from './api.ts';
+import type { DmTable, ExecOutcome, ExecPhase, MmapArgs, Pid, SpecialSyscallApi, SyscallApi } from './api.ts';
 import { dmCreate, dmRemove, dmResume, dmTableLoad } from './dm.ts';
 import { execBegin, execStep, execWait } from './exec.ts';
+import type { PlainRecord } from './extension.ts';
 import { kexecFileLoad, kexecLoad } from './kexec.ts';
 import type { RingName } from './key-calls.ts';
 import { deleteModule, finitModule, finitModuleAllowed, initModule } from './module.ts';
-import type { ExecPhase, Task } from './state.ts';
+import { KERNEL_REASON } from './reasons.ts';
+import type { Task } from './state.ts';
 import { FileCalls } from './syscall-files.ts';
 
 export const READ_IMPLIES_EXEC = 0x0400000;
@@ -150,6 +152,15 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
 
   kexecLoad(flags: number): Err {
     return this.err('kexec_load', { flags }, (task) => kexecLoad(this.k, task, flags));
+  }
+
+  call(name: string, args: PlainRecord): Result<PlainRecord> {
+    return this.result(name, args, (task) => {
+      const call = this.k.env.findCall(name);
+      if (call === undefined)
+        return fail(this.k.refuse('ENOSYS', KERNEL_REASON['kernel.no_such_call'], { name }));
+      return call(task, args);
+    });
   }
 
   // -- keys

@@ -4,9 +4,12 @@
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Diagnostic } from '../base/diagnostic.ts';
-import type { KernelProfile } from '../base/profile.ts';
 import { lintImaPolicy } from '../ima/lint.ts';
 import { lintIpePolicy } from '../ipe/lint.ts';
+import { IPE_PROPERTIES } from '../ipe/properties.ts';
+import type { MachineConfig } from '../kernel/api.ts';
+import type { Extension } from '../kernel/extension.ts';
+import { PROPOSALS } from '../proposals/registry.ts';
 import type { ScenarioStep } from './loader.ts';
 import type { PathStep, Source } from './source.ts';
 
@@ -61,17 +64,22 @@ function meansToFail(step: ScenarioStep): boolean {
 const errors = (list: readonly Diagnostic[]): readonly Diagnostic[] =>
   list.filter((d) => d.severity === 'error');
 
+const designsOf = (machine: MachineConfig): readonly Extension[] =>
+  PROPOSALS.filter((p) => machine.proposals?.includes(p.name));
+
 /** Mistakes in the policies that steps load and that the kernel would refuse. */
 export function policyDiagnostics(
   source: Source,
   steps: readonly ScenarioStep[],
-  profile: KernelProfile | undefined,
+  machine: MachineConfig,
 ): readonly Diagnostic[] {
+  const { profile } = machine;
+  const conditions = designsOf(machine).flatMap((d) => d.imaConditions ?? []);
   return steps.flatMap((step) => {
     const found = imaText(step);
     if (found === undefined || meansToFail(step) || found.text.startsWith('/')) return [];
     const text = fromLatin1(utf8(found.text));
-    const report = lintImaPolicy(text, profile === undefined ? {} : { profile });
+    const report = lintImaPolicy(text, { conditions, ...(typeof profile === 'object' ? { profile } : {}) });
     return errors(report.diagnostics).map((d) => placed(source, found.path, found.text, d));
   });
 }
@@ -80,9 +88,14 @@ export function policyDiagnostics(
  * Mistakes of the compiled-in IPE policy, as warnings: a kernel whose boot policy is broken is a case of
  * its own.
  */
-export function bootPolicyDiagnostics(source: Source, text: string): readonly Diagnostic[] {
+export function bootPolicyDiagnostics(
+  source: Source,
+  text: string,
+  machine: MachineConfig,
+): readonly Diagnostic[] {
+  const properties = [...IPE_PROPERTIES, ...designsOf(machine).flatMap((d) => d.ipeProperties ?? [])];
   const path = ['machine', 'ipe_boot_policy'];
-  return errors(lintIpePolicy(text).diagnostics).map((d) => ({
+  return errors(lintIpePolicy(text, { properties }).diagnostics).map((d) => ({
     ...placed(source, path, text, d),
     severity: 'warning' as const,
   }));

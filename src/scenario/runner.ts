@@ -25,7 +25,7 @@ import type { Check, Effects, RunReport, StepReport } from './result.ts';
 import { type RunnerEvent, runnerMachine } from './runner.machine.ts';
 import { runOp, Session } from './session.ts';
 import { scenarioOp } from './steps/table.ts';
-import type { RunMemory, StepContext } from './steps/types.ts';
+import { NO_MEMORY, type RunMemory, type StepContext } from './steps/types.ts';
 import { startUserSpace } from './userland.ts';
 
 export type Boot<M extends ScenarioMachine = ScenarioMachine> = (config: MachineConfig) => M;
@@ -45,7 +45,7 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   readonly scenario: Scenario;
   readonly session: Session;
   readonly machine: M;
-  memory: RunMemory = { quotes: {}, lastQuote: null };
+  memory: RunMemory = NO_MEMORY;
   readonly boot: Effects;
   #snapshot: SnapshotFrom<typeof runnerMachine>;
   readonly #steps: StepReport[] = [];
@@ -98,7 +98,12 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
     if (panic !== null) return { err: 'ESRCH', panic };
     const own = scenarioOp(step.op.op);
     if (own === undefined) return runOp(this.session, step.op);
-    const context: StepContext = { session: this.session, memory: this.memory };
+    const { actor, uid, euid, gid } = step.op;
+    const context: StepContext = {
+      session: this.session,
+      memory: this.memory,
+      actor: () => this.session.actor(actor, uid, euid, gid),
+    };
     this.machine.advance(1000);
     const result = own.run(context, step.op as never);
     this.memory = context.memory;

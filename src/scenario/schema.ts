@@ -3,6 +3,7 @@
 // not from here.
 
 import * as z from 'zod';
+import { FAULT_ARGS } from './fault-form.ts';
 import {
   bankName,
   dataSchema,
@@ -17,6 +18,8 @@ import { finalExpectation, stepExpectation } from './schema-expect.ts';
 
 export const SCENARIO_KINDS = ['lesson', 'attack', 'thread', 'regression'] as const;
 
+export const CATALOGUE_BASES = ['recorded', 'code-reading', 'reported'] as const;
+
 const reference = z
   .strictObject({
     title: z.string().min(1).describe('Subject of the thread, commit or page.'),
@@ -29,6 +32,15 @@ const reference = z
       .string()
       .regex(/^[0-9a-f]{7,40}$/, 'a commit id')
       .optional(),
+    catalogue: z
+      .string()
+      .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'the name of an entry such as tomtou-basic')
+      .optional()
+      .describe('Entry of the catalogue of edge cases (docs/catalogue.md) that this tells.'),
+    basis: z
+      .enum(CATALOGUE_BASES)
+      .optional()
+      .describe('How the story is known: a recorded run of a kernel, its source, or what was reported.'),
   })
   .describe('Where this case comes from.');
 
@@ -65,6 +77,18 @@ const disk = z
     i_version: z.boolean().optional().describe('Whether the change counter works (default true for ext4).'),
     readonly: z.boolean().optional(),
     first_ino: id32.optional().describe('Inode number of the first new file; default 12.'),
+    verity: z
+      .strictObject({
+        hash_disk: z.string().describe('Name of the disk that holds the hash tree, such as vde.'),
+        salt: hexText.optional(),
+      })
+      .optional()
+      .describe(
+        'A dm-verity tree is made of the disk: 256 blocks of 4096 bytes (more if the files need it).',
+      ),
+    image: dataSchema
+      .optional()
+      .describe('The bytes of the disk, such as an image made by veritysetup; it has no `files`.'),
     files: files.optional(),
   })
   .describe('A disk; it lies beside the machine and outlives a reboot.');
@@ -122,6 +146,14 @@ export const machineSchema = z
       .optional()
       .describe('Certificates of the keyrings that exist at boot.'),
     ipe_boot_policy: z.string().optional().describe('Text of the compiled-in IPE policy.'),
+    proposals: z
+      .array(z.string())
+      .optional()
+      .describe('Designs that were never merged and that this kernel has all the same.'),
+    faults: z
+      .array(z.strictObject(FAULT_ARGS))
+      .optional()
+      .describe('Calls of the kernel that fail, counted from power-on.'),
   })
   .describe('The machine as it is before the first step.');
 

@@ -3,12 +3,16 @@
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toolsMissing } from '../support.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+/** By its place: the tools run in folders that have no node_modules above them. */
+const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const missing = toolsMissing('tpm2-tools', 'tpm2_getrandom', 'tpm2_checkquote', 'openssl', 'sha256sum');
 
 const directory = mkdtempSync(join(tmpdir(), 'kisim-tpm-'));
@@ -22,7 +26,7 @@ afterAll(() => {
 function serve(port: number, tcti: string): Promise<void> {
   const args = [
     '--import',
-    'tsx',
+    TSX,
     MAIN,
     'tpm',
     'serve',
@@ -294,7 +298,7 @@ describe.skipIf(missing)('tpm2-tools over mssim framing', () => {
 
 describe.skipIf(missing)('tpm2-tools over a pipe', () => {
   const state = file('pipe.json');
-  const command = `${process.execPath} --import tsx ${MAIN} tpm pipe --seed interop --state ${state}`;
+  const command = `${process.execPath} --import ${TSX} ${MAIN} tpm pipe --seed interop --state ${state}`;
 
   test('state lives from tool to tool', () => {
     const tpm = runner(`cmd:${command}`);
@@ -310,7 +314,7 @@ describe.skipIf(missing)('tpm2-tools over a pipe', () => {
 
   test('a file that is no state ends with 3 and says so', () => {
     writeFileSync(file('bad.json'), '{"format":"something else"}');
-    const args = ['--import', 'tsx', MAIN, 'tpm', 'pipe', '--state', file('bad.json')];
+    const args = ['--import', TSX, MAIN, 'tpm', 'pipe', '--state', file('bad.json')];
     const done = spawnSync(process.execPath, args, { input: '' });
     expect(done.status).toBe(3);
     expect(done.stderr.toString()).toContain('bad.json');

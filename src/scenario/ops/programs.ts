@@ -23,16 +23,20 @@ import {
 const SIGSEGV = 11;
 const KEXEC_FILE_NO_INITRAMFS = 4;
 
-const ARGV = { argv0: z.string().optional(), argv1: z.string().optional(), argv2: z.string().optional() };
+export const ARGV = {
+  argv0: z.string().optional(),
+  argv1: z.string().optional(),
+  argv2: z.string().optional(),
+};
 
-interface Argv {
+export interface Argv {
   readonly argv0?: string | undefined;
   readonly argv1?: string | undefined;
   readonly argv2?: string | undefined;
 }
 
 /** argv ends at the first argument that is missing, as a NULL ends it. */
-function argvOf(program: string, args: Argv): string[] {
+export function argvOf(program: string, args: Argv): string[] {
   const argv = [args.argv0 ?? program];
   if (args.argv1 === undefined) return argv;
   argv.push(args.argv1);
@@ -40,7 +44,7 @@ function argvOf(program: string, args: Argv): string[] {
   return argv;
 }
 
-function outcome(ran: Result<ExecOutcome>): OpResult {
+export function outcome(ran: Result<ExecOutcome>): OpResult {
   if (!ran.ok) return result(ran.errno);
   const { exit, signal } = ran.value;
   return signal === undefined ? { err: 'OK', exit: exit ?? 0 } : { err: 'OK', signal };
@@ -212,6 +216,26 @@ const kexecLoad = defineOp({
   run: ({ actor: { sys } }, args) => result(sys.kexecLoad(num(args.kflags, 0))),
 });
 
+const personality = defineOp({
+  name: 'personality',
+  help: 'personality(2); returns the old one. 0x400000 is READ_IMPLIES_EXEC',
+  args: { persona: NUMBER },
+  run: ({ actor: { sys } }, args) => ({ err: 'OK', before: sys.personality(num(args.persona, 0)) }),
+});
+
+const call = defineOp({
+  name: 'call',
+  help: 'a system call that a design of `machine.proposals` brings; its results are members of the outcome',
+  args: {
+    name: z.string().describe('Name of the call.'),
+    args: z.record(z.string(), z.json()).optional().describe('Its arguments, by name.'),
+  },
+  run({ actor: { sys } }, { name, args }) {
+    const done = sys.call(name, args ?? {});
+    return done.ok ? { err: 'OK', ...done.value } : result(done.errno);
+  },
+});
+
 export const PROGRAM_OPS: readonly OpDeclaration[] = [
   exec,
   fexec,
@@ -224,4 +248,6 @@ export const PROGRAM_OPS: readonly OpDeclaration[] = [
   deleteModule,
   kexecFile,
   kexecLoad,
+  personality,
+  call,
 ];

@@ -1,6 +1,6 @@
 // Reading a whole file as a small program does: open, read until nothing comes, close.
 
-import { concat, fromLatin1 } from '../../base/bytes.ts';
+import { concatAll, fromLatin1 } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/errno.ts';
 import type { SyscallApi } from '../../kernel/api.ts';
 import { O_CLOEXEC } from '../../vfs/constants.ts';
@@ -22,7 +22,7 @@ export function slurp(sys: SyscallApi, path: string): Result<Uint8Array> {
     parts.push(got.value);
   }
   sys.close(fd.value);
-  return ok(parts.length === 1 && parts[0] !== undefined ? parts[0] : concat(...parts));
+  return ok(parts.length === 1 && parts[0] !== undefined ? parts[0] : concatAll(parts));
 }
 
 /** What `slurp` read, one character per byte. */

@@ -14,6 +14,7 @@ const kexecReboot = defineStep({
     if (err !== 0) return { err };
     startUserSpace(session.machine);
     session.state = { actors: ImmutableMap(), seenLines: 0 };
+    context.memory = { ...context.memory, programs: {} };
     return { err: 'OK' };
   },
 });

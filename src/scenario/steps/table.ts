@@ -1,10 +1,17 @@
 // The steps that only scenarios have, in one table.
 
+import { EXEC_STEPS } from './exec.ts';
+import { FAULT_STEPS } from './faults.ts';
 import { POWER_STEPS } from './power.ts';
 import { TPM_STEPS } from './tpm.ts';
 import type { ScenarioOp } from './types.ts';
 
-export const SCENARIO_OPS: readonly ScenarioOp[] = [...POWER_STEPS, ...TPM_STEPS];
+export const SCENARIO_OPS: readonly ScenarioOp[] = [
+  ...EXEC_STEPS,
+  ...FAULT_STEPS,
+  ...POWER_STEPS,
+  ...TPM_STEPS,
+];
 
 const byName: ReadonlyMap<string, ScenarioOp> = new Map(SCENARIO_OPS.map((d) => [d.name, d]));
 

@@ -4,9 +4,10 @@
 
 import type * as z from 'zod';
 import { assert } from '../../base/assert.ts';
+import type { Pid } from '../../kernel/api.ts';
 import type { OpResult } from '../ops/types.ts';
 import type { BankValues } from '../quote-check.ts';
-import type { Session } from '../session.ts';
+import type { ActorCursor, Session } from '../session.ts';
 
 /** A quote that a step asked for, kept under a name for later steps. */
 export interface KeptQuote {
@@ -24,11 +25,24 @@ export interface RunMemory {
   readonly quotes: { readonly [name: string]: KeptQuote };
   /** Name of the quote made last. */
   readonly lastQuote: string | null;
+  /** Programs whose execve is under way or that run, by name. */
+  readonly programs: { readonly [name: string]: StartedProgram };
 }
+
+/** A child of an actor between its fork and its end. */
+export interface StartedProgram {
+  readonly pid: Pid;
+  /** Key of the actor that started it, and will wait for it. */
+  readonly parent: string;
+}
+
+export const NO_MEMORY: RunMemory = { quotes: {}, lastQuote: null, programs: {} };
 
 export interface StepContext {
   session: Session;
   memory: RunMemory;
+  /** The process that the step acts as; made when it first acts. */
+  readonly actor: () => ActorCursor;
 }
 
 export interface ScenarioOp {

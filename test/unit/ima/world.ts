@@ -5,6 +5,7 @@ import '../../../src/crypto/auto.ts';
 import { concat, fromLatin1, latin1, toHex, utf8 } from '../../../src/base/bytes.ts';
 import { Clock } from '../../../src/base/clock.ts';
 import type { Err, Result } from '../../../src/base/errno.ts';
+import { Faults, newFaults } from '../../../src/base/faults.ts';
 import { toArray } from '../../../src/base/list.ts';
 import { DEFAULT_CONFIG, type KernelProfile, PROFILES } from '../../../src/base/profile.ts';
 import { Random, seedRandom } from '../../../src/base/random.ts';
@@ -13,6 +14,7 @@ import { crypto, digestSize, type HashName } from '../../../src/crypto/provider.
 import { type EvmApi, noEvm } from '../../../src/evm/api.ts';
 import { newIma } from '../../../src/ima/boot.ts';
 import type { ImaPlatform, LsmLabels } from '../../../src/ima/cursor.ts';
+import type { ImaFaultSite } from '../../../src/ima/faults.ts';
 import { Ima } from '../../../src/ima/ima.ts';
 import { imaPseudo, imaSecurityfs } from '../../../src/ima/securityfs.ts';
 import { Audit, newAudit } from '../../../src/integrity/audit.ts';
@@ -80,6 +82,8 @@ export interface WorldOptions {
   /** Replaces parts of an EVM without keys. */
   readonly evm?: Partial<EvmApi>;
   readonly labels?: LsmLabels;
+  /** Calls that fail from the start. */
+  readonly faults?: readonly ImaFaultSite[];
 }
 
 const BASE = PROFILES['linux-6.12.107'] as KernelProfile;
@@ -101,6 +105,7 @@ export class World {
   readonly profile: KernelProfile;
   readonly trace = new Trace(newTrace());
   readonly clock = new Clock({ uptimeUs: 5_000_000, bootSec: 1767225600 });
+  readonly faults = new Faults(newFaults(), this);
   readonly audit = new Audit(newAudit());
   readonly chip: SoftChip | null;
   readonly hooks = new LsmStack();
@@ -140,6 +145,7 @@ export class World {
       evm,
       keys: { ...noKeys(), ...options.keys },
       profile: this.profile,
+      faults: this.faults,
       labels: options.labels ?? null,
       readFile: (task, path, id) => kernelReadFileFromPath(this.vfs, this.hooks, task, path, id),
       platform: {
@@ -159,6 +165,7 @@ export class World {
       const at = word.indexOf('=');
       this.ima.setup(at < 0 ? word : word.slice(0, at), at < 0 ? null : word.slice(at + 1));
     }
+    for (const site of options.faults ?? []) this.fails(site);
     const kexecBuffer = options.kexecBuffer ?? null;
     this.initErr = options.cold ? 0 : this.ima.init(this.task({ comm: 'swapper' }), { kexecBuffer });
     if (!options.cold) this.#securityfs();
@@ -281,6 +288,11 @@ export class World {
   iint(path: string): NonNullable<ReturnType<Ima['state']['iint']['get']>> | undefined {
     const at = this.vfs.lookup(this.task(), path);
     return at.ok ? this.ima.state.iint.get(this.vfs.inodeOf(at.value).key) : undefined;
+  }
+
+  /** The n-th call of a function from now on fails. */
+  fails(site: ImaFaultSite, nth = 1, times = 1, rc: number | null = null): void {
+    this.faults.arm({ site, skip: nth - 1, times, rc });
   }
 
   // -- policy

@@ -167,25 +167,21 @@ describe('YAML itself', () => {
 });
 
 describe('texts that want too much', () => {
-  const within = (ms: number, text: string): string => {
-    const start = process.hrtime.bigint();
-    const found = problems(text).join('\n');
-    expect(Number(process.hrtime.bigint() - start) / 1e6).toBeLessThan(ms);
-    return found;
-  };
+  /** A text that is not refused early keeps the loader busy until the test's own limit ends it. */
+  const refusal = (text: string): string => problems(text).join('\n');
 
   it('refuses alias bombs', () => {
     const levels = Array.from(
       { length: 30 },
       (_, i) => `a${i + 1}: &a${i + 1} [${Array(10).fill(`*a${i}`).join(', ')}]`,
     );
-    expect(within(3000, `a0: &a0 [x, x, x]\n${levels.join('\n')}\n`)).toContain('yaml.alias_expansion');
+    expect(refusal(`a0: &a0 [x, x, x]\n${levels.join('\n')}\n`)).toContain('yaml.alias_expansion');
   });
 
   it('refuses deep nesting, floods of tokens and huge files', () => {
-    expect(within(3000, `x: ${'['.repeat(100_000)}`)).toContain('yaml.too_deep');
-    expect(within(3000, `x: [${'[],'.repeat(400_000)}]`)).toContain('yaml.too_many_tokens');
-    expect(within(3000, `x: "${'a'.repeat(5_000_000)}"`)).toContain('yaml.too_large');
+    expect(refusal(`x: ${'['.repeat(100_000)}`)).toContain('yaml.too_deep');
+    expect(refusal(`x: [${'[],'.repeat(400_000)}]`)).toContain('yaml.too_many_tokens');
+    expect(refusal(`x: "${'a'.repeat(5_000_000)}"`)).toContain('yaml.too_large');
   });
 });
 

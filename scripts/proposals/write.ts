@@ -1,0 +1,8 @@
+// Writes the pages about designs that come from runs: docs/export-designs.md.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '../../test/support.ts';
+import { exportDesignsPage } from './export-designs.ts';
+
+writeFileSync(join(ROOT, 'docs/export-designs.md'), exportDesignsPage());

@@ -1,0 +1,19 @@
+// Every design that was argued and never merged, as this house has it: one folder each, one line here.
+// Importing this file makes them known to all machines; a machine has only those that it names.
+
+import { type Extension, registerExtension } from '../kernel/extension.ts';
+import { listExport } from './list-export/list-export.ts';
+import { listStaging } from './list-export/list-staging.ts';
+import { listTmpfile } from './list-export/list-tmpfile.ts';
+import { listTrim } from './list-export/list-trim.ts';
+import { sysdataSigning } from './sysdata-signing/sysdata-signing.ts';
+
+export const PROPOSALS: readonly Extension[] = [
+  listExport,
+  listStaging,
+  listTmpfile,
+  listTrim,
+  sysdataSigning,
+];
+
+for (const proposal of PROPOSALS) registerExtension(proposal);
