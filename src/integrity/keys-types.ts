@@ -49,6 +49,8 @@ export interface Key {
   readonly builtin: boolean;
   /** KEY_FLAG_KEEP on a keyring: its keys cannot be unlinked. */
   readonly keep: boolean;
+  /** KEY_FLAG_IN_QUOTA: made by a program, or one of a user's own keyrings. */
+  readonly inQuota: boolean;
   readonly payload: Uint8Array | null;
   readonly encrypted: EncryptedPayload | null;
   readonly trusted: TrustedPayload | null;
@@ -63,6 +65,8 @@ export interface KeyringsState {
   readonly named: ImmutableMap<string, number>;
   /** `_uid.N` and `_uid_ses.N` by user id. */
   readonly userKeyrings: ImmutableMap<number, readonly [user: number, session: number]>;
+  /** `.user_reg`, which holds the users' keyrings; null before the first of them. */
+  readonly userRegister: number | null;
   readonly nextSerial: number;
 }
 
@@ -91,6 +95,9 @@ export const KEY_USR_WRITE = 0x00040000;
 export const KEY_USR_SEARCH = 0x00080000;
 export const KEY_USR_ALL = 0x003f0000;
 export const KEY_USR_SETATTR = 0x00200000;
+
+/** INVALID_GID: no group. */
+export const NO_GID = 0xffffffff;
 
 export const KEY_SPEC_THREAD_KEYRING = -1;
 export const KEY_SPEC_PROCESS_KEYRING = -2;

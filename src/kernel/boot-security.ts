@@ -96,6 +96,8 @@ export function trustedKeysOf(image: KernelImage): TrustedKeys {
 export function startKeyrings(r: Rooms, image: KernelImage): void {
   allocSystemKeyrings(r.keys, r.profile);
   loadSystemCertificates(r.keys, trustedKeysOf(image));
+  // Root's keyrings are there before any program asks: the recorded kernel shows them right after boot.
+  r.keys.lookUpUserKeyrings(0);
 }
 
 export function integrityKeyring(r: Rooms, which: 'ima' | 'evm', image: KernelImage): void {

@@ -149,6 +149,9 @@ export class KeyringsEnvironment extends Environment implements KeyringsEnv {
     if (now !== undefined) this.r.kernel.patch(now, { sessionKeyring: serial });
   };
 
+  readonly sessionUsers = (serial: number): number =>
+    [...this.r.kernel.state.tasks.values()].filter((t) => t.sessionKeyring === serial).length;
+
   readonly verifyBuiltin = (_keys: unknown, data: Uint8Array, der: Uint8Array): Err =>
     verifyDetached(this.r, data, der, 'builtin');
 }
