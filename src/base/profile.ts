@@ -19,6 +19,14 @@ export interface KernelSwitches {
   readonly xattrLengthChecked: boolean;
   /** "ima: Instantiate file_truncate and path_truncate hooks". */
   readonly truncateHooks: boolean;
+  /** "ima: Calculate and extend PCR with digests in ima_template_entry" (5.8): before, every bank got sha1. */
+  readonly digestPerBank: boolean;
+  /** "ima: Switch to ima_hash_algo for boot aggregate" (5.8): before, sha1 over the sha1 bank. */
+  readonly bootAggregateOfBank: boolean;
+  /** "ima: extend boot_aggregate with kernel measurements" (5.8): PCR 8 and 9 count where it is not sha1. */
+  readonly bootAggregateWithKernel: boolean;
+  /** "Revert "fs: don't block i_writecount during exec"" (6.13, early 6.12.y): execve is ETXTBSY beside a writer. */
+  readonly execDeniesWriters: boolean;
 }
 
 export interface KernelProfile {
@@ -41,9 +49,13 @@ const ALL_6_12_107: KernelSwitches = {
   kexecCopyAtExecute: true,
   xattrLengthChecked: true,
   truncateHooks: true,
+  digestPerBank: true,
+  bootAggregateOfBank: true,
+  bootAggregateWithKernel: true,
+  execDeniesWriters: true,
 };
 
-const NONE_6_12_0: KernelSwitches = {
+const OF_6_12_0: KernelSwitches = {
   limitViolations: false,
   newFileSurvivesSetattr: false,
   keepDigsigOnOtherXattr: false,
@@ -52,6 +64,10 @@ const NONE_6_12_0: KernelSwitches = {
   kexecCopyAtExecute: false,
   xattrLengthChecked: false,
   truncateHooks: false,
+  digestPerBank: true,
+  bootAggregateOfBank: true,
+  bootAggregateWithKernel: true,
+  execDeniesWriters: false,
 };
 
 /** The options that the simulator asks for, as a distribution-like build sets them. */
@@ -121,7 +137,7 @@ export const PROFILES: { readonly [name: string]: KernelProfile } = {
     pageSize: 4096,
     wordBits: 64,
     config: DEFAULT_CONFIG,
-    switches: NONE_6_12_0,
+    switches: OF_6_12_0,
   },
 };
 

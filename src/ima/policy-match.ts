@@ -7,7 +7,7 @@ import { CAP_SETGID, CAP_SETUID } from '../vfs/constants.ts';
 import { capable } from '../vfs/perm.ts';
 import type { Cred, Inode, Superblock, VfsTask } from '../vfs/types.ts';
 import * as C from './constants.ts';
-import type { ImaCursor, ImaEnv, LsmLabels } from './cursor.ts';
+import type { ImaCursor, ImaEnv } from './cursor.ts';
 import {
   type ExtraCondition,
   type IdOp,
@@ -127,13 +127,16 @@ function matchEgid(rule: ImaRule, s: MatchSubject): boolean {
   return compare(rule.gidOp, cred.sgid, rule.gid) || compare(rule.gidOp, cred.gid, rule.gid);
 }
 
-function matchLsm(rule: ImaRule, s: MatchSubject, inode: Inode, labels: LsmLabels | null): boolean {
+/** An error of the module's comparison once counted as a match. */
+function matchLsm(rule: ImaRule, s: MatchSubject, inode: Inode, env: Judges): boolean {
+  const labels = env.labels ?? null;
+  const errorMatches = env.profile?.switches.lsmMatchErrorIsNoMatch === false;
   for (const [i, field] of LSM_FIELDS.entries()) {
     const condition = rule.lsm[i];
     if (condition === null || condition === undefined) continue;
     if (!condition.active || labels === null) return false;
     const rc = labels.match(i < 3 ? inode.key : s.task, field, condition.value);
-    if (rc <= 0) return false;
+    if (rc === 0 || (rc < 0 && !errorMatches)) return false;
   }
   return true;
 }
@@ -179,8 +182,8 @@ function failedOwnerCondition(r: PreparedRule, inode: Inode): FailedCondition {
   return null;
 }
 
-/** Who judges conditions that IMA itself cannot: labels, and what designs add. */
-type Judges = Pick<ImaEnv, 'labels' | 'conditions'>;
+/** Who judges conditions that IMA itself cannot: labels, and what designs add; the profile says how. */
+type Judges = Partial<Pick<ImaEnv, 'labels' | 'conditions' | 'profile'>>;
 
 /** A condition whose design is not there any more does not hold. */
 function matchExtra(
@@ -219,7 +222,7 @@ function failedCondition(r: PreparedRule, s: MatchSubject, env: Judges): FailedC
     const failed = failedOwnerCondition(r, s.inode);
     if (failed !== null) return failed;
   }
-  if (r.hasLsm && (s.inode === null || !matchLsm(rule, s, s.inode, env.labels ?? null))) return 'lsm';
+  if (r.hasLsm && (s.inode === null || !matchLsm(rule, s, s.inode, env))) return 'lsm';
   if (rule.extra !== undefined && !matchExtra(rule.extra, s, env.conditions ?? [])) return 'extra';
   return null;
 }

@@ -97,10 +97,10 @@ export interface MachineConfig {
   };
   /** IPE boot policy text (CONFIG_IPE_BOOT_POLICY). */
   readonly ipeBootPolicy?: string;
-  /** Calls of the kernel that fail, counted from power-on. */
-  readonly faults?: FaultsState;
   /** Designs that were never merged and that this kernel has all the same, by name. */
   readonly proposals?: readonly string[];
+  /** Calls of the kernel that fail, counted from power-on. */
+  readonly faults?: FaultsState;
 }
 
 export interface SpawnOptions {

@@ -32,7 +32,7 @@ import { credsFromFile, isSetid, prepareExecCreds } from './exec-cred.ts';
 import type { Kernel } from './kernel.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Binprm, Task } from './state.ts';
-import { exitMm, exitTask, forkTask } from './task.ts';
+import { allowExecWrite, denyExecWrite, exitMm, exitTask, forkTask } from './task.ts';
 
 const BINPRM_BUF_SIZE = 256;
 const PATH_MAX = 4096;
@@ -70,7 +70,7 @@ function openExec(k: Kernel, task: Task, source: ExecSource, kernelName = false)
     vfs.put(task, opened.value);
     return fail(k.refuse('EACCES', KERNEL_REASON['kernel.exec_noexec_mount']));
   }
-  const denied = vfs.denyWrite(open.inode);
+  const denied = denyExecWrite(k, open.inode);
   if (denied !== 0) {
     vfs.put(task, opened.value);
     return fail(k.refuse(denied, KERNEL_REASON['kernel.exec_text_busy']));
@@ -80,7 +80,7 @@ function openExec(k: Kernel, task: Task, source: ExecSource, kernelName = false)
 
 /** @kernel fs/exec.c do_close_execat() */
 function closeExec(k: Kernel, task: Task, file: FileId): void {
-  k.env.vfs.allowWrite(k.env.vfs.file(file).inode);
+  allowExecWrite(k, k.env.vfs.file(file).inode);
   k.env.vfs.put(task, file);
 }
 
@@ -342,7 +342,7 @@ function beginNewExec(k: Kernel, task: Task, bprm: Binprm): Task {
   }
   const open = vfs.file(bprm.file);
   vfs.get(bprm.file);
-  vfs.denyWrite(open.inode);
+  denyExecWrite(k, open.inode);
   exitMm(k, task.pid);
   const name = bprm.commFromDentry
     ? vfs.dentry(open.path.dentry).name

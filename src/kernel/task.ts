@@ -3,9 +3,9 @@
 // (a copied mapping would only be dropped again). Threads, process groups, signals and wait statuses of
 // others are left out.
 
-import { fail, ok, type Result } from '../base/errno.ts';
+import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import { CAP_FULL_SET } from '../vfs/constants.ts';
-import type { Cred } from '../vfs/types.ts';
+import type { Cred, InodeKey } from '../vfs/types.ts';
 import type { Pid, SpawnOptions } from './api.ts';
 import type { Kernel } from './kernel.ts';
 import { KERNEL_REASON } from './reasons.ts';
@@ -27,6 +27,20 @@ export function workerCred(base: Cred, uid: number, euid: number, gid: number): 
 }
 
 /**
+ * Keeps writers away from a program that is being executed, or runs; ETXTBSY where there is one. Releases
+ * from 6.11 until a revert early in 6.12 did not.
+ * @kernel fs/exec.c exe_file_deny_write_access()
+ */
+export function denyExecWrite(k: Kernel, inode: InodeKey): Err {
+  return k.env.profile.switches.execDeniesWriters ? k.env.vfs.denyWrite(inode) : 0;
+}
+
+/** @kernel fs/exec.c exe_file_allow_write_access() */
+export function allowExecWrite(k: Kernel, inode: InodeKey): void {
+  if (k.env.profile.switches.execDeniesWriters) k.env.vfs.allowWrite(inode);
+}
+
+/**
  * Creates a child: same credentials, descriptors, directories, program.
  * @kernel kernel/fork.c copy_process()
  */
@@ -36,7 +50,7 @@ export function forkTask(k: Kernel, parent: Task): Task {
   for (const fd of parent.fds.values()) vfs.get(fd.file);
   if (parent.exeFile !== null) {
     vfs.get(parent.exeFile.file);
-    vfs.denyWrite(parent.exeFile.inode);
+    denyExecWrite(k, parent.exeFile.inode);
   }
   const child: Task = { ...parent, pid, ppid: parent.pid, mappings: [], bprm: null };
   k.state = { ...k.state, nextPid: pid + 1, tasks: k.state.tasks.set(pid, child) };
@@ -67,7 +81,7 @@ export function exitMm(k: Kernel, pid: Pid): void {
   for (const id of task.mappings) vfs.munmap(task, id);
   const current = k.patch(k.task(pid) ?? task, { mappings: [], exeFile: null });
   if (task.exeFile !== null) {
-    vfs.allowWrite(task.exeFile.inode);
+    allowExecWrite(k, task.exeFile.inode);
     vfs.put(current, task.exeFile.file);
   }
 }

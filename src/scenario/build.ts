@@ -272,8 +272,8 @@ export function machineConfig(b: Builder, form: MachineForm, title: string): Mac
           ]),
         }),
     ...(form.trusted_keys === undefined ? {} : { trustedKeys: trustedKeys(b, form.trusted_keys) }),
-    ...(form.faults === undefined ? {} : { faults: form.faults.map(armedFault) }),
     ...(form.proposals === undefined ? {} : { proposals: proposalsOf(b, form.proposals) }),
+    ...(form.faults === undefined ? {} : { faults: form.faults.map(armedFault) }),
     ...(form.ipe_boot_policy === undefined ? {} : { ipeBootPolicy: form.ipe_boot_policy }),
   };
 }

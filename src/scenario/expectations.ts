@@ -141,7 +141,7 @@ function pcrCheck(key: string, want: string, at: Situation): Check {
 /** Fields of an audit record's body: `a=b c="d e" f=hex`. */
 export function auditFields(record: AuditRecord): { readonly [field: string]: string } {
   const out: Record<string, string> = { type: String(record.type) };
-  for (const m of record.body.matchAll(/([\w-]+)=("(?:[^"]*)"|\S*)/g)) {
+  for (const m of record.body.matchAll(/([\w-]+)=("(?:[^"]*)"|.*?)(?=\s+[\w-]+=|$)/g)) {
     const value = m[2] ?? '';
     out[m[1] ?? ''] = value.startsWith('"') ? value.slice(1, -1) : value;
   }

@@ -52,6 +52,24 @@ Rules of writing:
 - Each (actor, uid, euid, gid) is one process that lives to the end, so a file that it opens stays open until it closes it.
 - Without \`disks\` the machine has one empty ext4 disk, /dev/vdc. proc, sysfs and securityfs are mounted, /mnt and /tmp exist.
 
+## Breaking a scenario
+
+A scenario that passes shows little: it may pass whatever the simulator does. So each one has an entry in a table below
+\`test/breaks/\` that names the place in the source that does what the scenario is about, and what to put there to switch it off:
+
+\`\`\`yaml
+scenarios/threads/filename-space.yaml:
+  - off: spaces of names are kept
+    file: src/ima/template-lib.ts
+    find: "text.includes(' ') ? text.replaceAll(' ', '_') : text"
+    replace: "text"
+\`\`\`
+
+\`npx vitest run test/breaks\` runs each scenario on the simulator as it is and on copies in memory with one break each, where an
+expectation must fail. \`find\` must stand in the file exactly once; where the source changed, the test says so, and the entry
+follows the source. A scenario without an entry fails the test. The few that are about no mechanism say
+\`nothing_to_break\` with the reason.
+
 Everything below is generated from the schema (\`npx tsx scripts/schema.ts\`).
 `;
 

@@ -9,7 +9,7 @@ const pcrKey = z.string().regex(/^(?:[a-z0-9_-]+:)?\d{1,2}$/, '`10` or `sha256:1
 
 const listEntry = z
   .strictObject({
-    pcr: z.int().min(0).max(23).optional().describe('PCR that the entry was extended into.'),
+    pcr: z.int().min(0).max(63).optional().describe('PCR that the entry was extended into.'),
     name: z.string().optional().describe('File name (n-ng) or event name.'),
     template: z.string().optional().describe('Template name or format, such as `ima-ng`.'),
     digest: z

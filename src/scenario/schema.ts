@@ -18,6 +18,8 @@ import { finalExpectation, stepExpectation } from './schema-expect.ts';
 
 export const SCENARIO_KINDS = ['lesson', 'attack', 'thread', 'regression'] as const;
 
+export const CATALOGUE_BASES = ['recorded', 'code-reading', 'reported'] as const;
+
 const reference = z
   .strictObject({
     title: z.string().min(1).describe('Subject of the thread, commit or page.'),
@@ -30,6 +32,15 @@ const reference = z
       .string()
       .regex(/^[0-9a-f]{7,40}$/, 'a commit id')
       .optional(),
+    catalogue: z
+      .string()
+      .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'the name of an entry such as tomtou-basic')
+      .optional()
+      .describe('Entry of the catalogue of edge cases (docs/catalogue.md) that this tells.'),
+    basis: z
+      .enum(CATALOGUE_BASES)
+      .optional()
+      .describe('How the story is known: a recorded run of a kernel, its source, or what was reported.'),
   })
   .describe('Where this case comes from.');
 
@@ -123,14 +134,14 @@ export const machineSchema = z
       .optional()
       .describe('Certificates of the keyrings that exist at boot.'),
     ipe_boot_policy: z.string().optional().describe('Text of the compiled-in IPE policy.'),
-    faults: z
-      .array(z.strictObject(FAULT_ARGS))
-      .optional()
-      .describe('Calls of the kernel that fail, counted from power-on.'),
     proposals: z
       .array(z.string())
       .optional()
       .describe('Designs that were never merged and that this kernel has all the same.'),
+    faults: z
+      .array(z.strictObject(FAULT_ARGS))
+      .optional()
+      .describe('Calls of the kernel that fail, counted from power-on.'),
   })
   .describe('The machine as it is before the first step.');
 

@@ -216,6 +216,13 @@ const kexecLoad = defineOp({
   run: ({ actor: { sys } }, args) => result(sys.kexecLoad(num(args.kflags, 0))),
 });
 
+const personality = defineOp({
+  name: 'personality',
+  help: 'personality(2); returns the old one. 0x400000 is READ_IMPLIES_EXEC',
+  args: { persona: NUMBER },
+  run: ({ actor: { sys } }, args) => ({ err: 'OK', before: sys.personality(num(args.persona, 0)) }),
+});
+
 const call = defineOp({
   name: 'call',
   help: 'a system call that a design of `machine.proposals` brings; its results are members of the outcome',
@@ -241,5 +248,6 @@ export const PROGRAM_OPS: readonly OpDeclaration[] = [
   deleteModule,
   kexecFile,
   kexecLoad,
+  personality,
   call,
 ];

@@ -1,58 +1,11 @@
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
-import { type KernelProfile, PROFILES } from '../../../src/base/profile.ts';
 import * as C from '../../../src/ima/constants.ts';
 import { getAction, type MatchSubject, whyNot } from '../../../src/ima/policy-match.ts';
-import { ruleOf } from '../../../src/ima/policy-parse.ts';
-import { BUILTIN_TEMPLATES } from '../../../src/ima/template.ts';
 import type { ImaRule } from '../../../src/ima/types.ts';
 import { MAY_EXEC, MAY_READ, MAY_WRITE } from '../../../src/vfs/constants.ts';
-import type { Cred } from '../../../src/vfs/types.ts';
+import { rule, type Setting, setting } from './subjects.ts';
 import { UUID, World } from './world.ts';
-
-const CTX = {
-  profile: PROFILES['linux-6.12.107'] as KernelProfile,
-  templates: BUILTIN_TEMPLATES,
-  defaultRulesActive: false,
-  mapId: (_: string, id: number) => id,
-  lsmKnows: () => false,
-};
-
-function rule(text: string): ImaRule {
-  const r = ruleOf(text, CTX);
-  if (!r.ok) throw new Error(`${text}: ${r.errno}`);
-  return r.value;
-}
-
-interface Setting {
-  readonly path?: string;
-  readonly func?: number;
-  readonly mask?: number;
-  readonly cred?: Partial<Cred>;
-  readonly data?: string;
-}
-
-/** A world with the rules in force, and a subject on one of its files. */
-function setting(rules: readonly string[], s: Setting = {}): { w: World; subject: MatchSubject } {
-  const w = new World();
-  w.write('/mnt/f', 'x');
-  w.write('/tmp/f', 'x');
-  if (rules.length > 0) w.policy(...rules);
-  const at = w.vfs.lookup(w.task(), s.path ?? '/mnt/f');
-  if (!at.ok) throw new Error('no file');
-  const inode = w.vfs.inodeOf(at.value);
-  const task = w.task({ cred: { ...w.task().cred, ...s.cred } });
-  const subject: MatchSubject = {
-    task,
-    cred: task.cred,
-    inode,
-    sb: w.vfs.superblock(inode.sb),
-    func: s.func ?? C.FILE_CHECK,
-    mask: s.mask ?? MAY_READ,
-    funcData: s.data ?? null,
-  };
-  return { w, subject };
-}
 
 const decide = (rules: readonly string[], s: Setting = {}) => {
   const { w, subject } = setting(rules, s);
@@ -174,6 +127,22 @@ describe('labels of a security module', () => {
     const { subject } = setting([]);
     expect(getAction(w.ima, subject).matched).toEqual([0]);
     answer = -2;
+    expect(getAction(w.ima, subject).matched).toEqual([]);
+  });
+
+  it('took an error for a match in older kernels', () => {
+    let answer = -2;
+    const labels = { known: () => true, match: () => answer };
+    const w = new World({
+      config: { CONFIG_IMA_LSM_RULES: 'y' },
+      switches: { lsmMatchErrorIsNoMatch: false },
+      labels,
+    });
+    w.write('/mnt/f', 'x');
+    w.policy('measure obj_user=_');
+    const { subject } = setting([]);
+    expect(getAction(w.ima, subject).matched).toEqual([0]);
+    answer = 0;
     expect(getAction(w.ima, subject).matched).toEqual([]);
   });
 });
