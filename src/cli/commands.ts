@@ -51,6 +51,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./tpm.ts')).tpmCommand(),
   },
   {
+    name: 'attest',
+    summary: 'judge measurement lists, quotes and event logs of simulated and real machines',
+    load: async () => (await import('./attest.ts')).attestCommand(),
+  },
+  {
     name: 'conform',
     summary: 'run recorded kernel cases and compare with what the real kernel did',
     load: async () => (await import('./conform.ts')).conformCommand(),

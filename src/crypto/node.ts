@@ -45,9 +45,13 @@ function supported(node: NodeCrypto): ReadonlyMap<HashName, string> {
   return found;
 }
 
+function putLatin1(text: string, out: Uint8Array, at: number): void {
+  for (let i = 0; i < text.length; i++) out[at + i] = text.charCodeAt(i);
+}
+
 function latin1Bytes(text: string): Uint8Array {
   const out = new Uint8Array(text.length);
-  for (let i = 0; i < out.length; i++) out[i] = text.charCodeAt(i);
+  putLatin1(text, out, 0);
   return out;
 }
 
@@ -102,13 +106,19 @@ function shortHmac(
   return hash(scratch.subarray(0, block + digest.length));
 }
 
-function makeHashes(node: NodeCrypto): Pick<CryptoProvider, 'hash' | 'hasher' | 'hmac'> {
+function makeHashes(node: NodeCrypto): Pick<CryptoProvider, 'hash' | 'hashInto' | 'hasher' | 'hmac'> {
   const names = supported(node);
   const once = oneShot(node);
+  const direct = typeof node.hash === 'function';
   return {
     hash: (alg, data) => {
       const name = names.get(alg);
       return name === undefined ? nobleProvider.hash(alg, data) : once(name, data);
+    },
+    hashInto: (alg, data, out, at) => {
+      const name = names.get(alg);
+      if (direct && name !== undefined) putLatin1(node.hash(name, data, 'binary'), out, at);
+      else out.set(name === undefined ? nobleProvider.hash(alg, data) : once(name, data), at);
     },
     hasher: (alg) => {
       const name = names.get(alg);

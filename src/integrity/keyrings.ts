@@ -33,6 +33,7 @@ import {
   type KeyTask,
   type KeyType,
 } from './keys-types.ts';
+import { type TrustedEnv, trustedInstantiate, trustedRead, trustedUpdate } from './trusted-key.ts';
 
 /** What other rooms want to hear: a key was linked (ima_post_key_create_or_update). */
 export interface KeyringListeners {
@@ -48,6 +49,8 @@ export interface KeyringsEnv {
    * keyring.
    */
   readonly joinSession?: (task: KeyTask, serial: number) => void;
+  /** What seals trusted keys; null on a machine without a TPM, which does not have that key type. */
+  readonly trusted?: (task: KeyTask | null) => TrustedEnv | null;
   /** verify_pkcs7_signature() of a detached message against .builtin_trusted_keys (for .blacklist). */
   readonly verifyBuiltin: (keys: Keyrings, data: Uint8Array, der: Uint8Array) => Err;
 }
@@ -58,11 +61,12 @@ const TYPES: ReadonlySet<string> = new Set([
   'logon',
   'asymmetric',
   'encrypted',
+  'trusted',
   'blacklist',
 ]);
 /** Types with ->update and with ->read. */
-const UPDATES: ReadonlySet<KeyType> = new Set(['user', 'logon', 'encrypted', 'keyring']);
-const READS: ReadonlySet<KeyType> = new Set(['user', 'encrypted', 'keyring']);
+const UPDATES: ReadonlySet<KeyType> = new Set(['user', 'logon', 'encrypted', 'trusted', 'keyring']);
+const READS: ReadonlySet<KeyType> = new Set(['user', 'encrypted', 'trusted', 'keyring']);
 const MAX_PAYLOAD = 1024 * 1024 - 1;
 const MAX_USER_PAYLOAD = 32767;
 const FIRST_SERIAL = 0x10000001;
@@ -102,6 +106,7 @@ export class Keyrings {
       keep: false,
       payload: null,
       encrypted: null,
+      trusted: null,
       links: spec.type === 'keyring' ? [] : null,
       restriction: null,
       ...spec,
@@ -234,6 +239,11 @@ export class Keyrings {
     return ok(key);
   }
 
+  /** key_type_lookup(): trusted keys need a TPM when the kernel starts. */
+  #registered(type: string): boolean {
+    return TYPES.has(type) && (type !== 'trusted' || (this.env.trusted?.(null) ?? null) !== null);
+  }
+
   /** Notes in the trace why a key or a signature was refused; gives the errno back. */
   refused(errno: Errno, reason: string, key: string): Errno {
     this.env.trace.emit('keys.refused', { key, errno }, reason);
@@ -260,7 +270,7 @@ export class Keyrings {
     const actor = this.#withSession(task, ring);
     const found = this.lookup(actor, ring, KEY_NEED_WRITE);
     if (!found.ok) return found;
-    if (!TYPES.has(type)) return fail('ENODEV');
+    if (!this.#registered(type)) return fail('ENODEV');
     return this.createOrUpdate(actor, found.value.serial, type as KeyType, description, payload, {});
   }
 
@@ -357,6 +367,13 @@ export class Keyrings {
           : encryptedUpdate(key.encrypted, payload);
       return r.ok ? ok({ ...key, encrypted: r.value }) : r;
     }
+    if (key.type === 'trusted') {
+      const env = this.env.trusted?.(task) ?? null;
+      if (env === null) return fail('ENODEV');
+      const r =
+        key.trusted === null ? trustedInstantiate(payload, env) : trustedUpdate(key.trusted, payload, env);
+      return r.ok ? ok({ ...key, trusted: r.value }) : r;
+    }
     if (key.type === 'blacklist' && !key.builtin) {
       const err = this.env.verifyBuiltin(this, latin1(key.description), payload);
       if (err !== 0) return fail(err);
@@ -364,11 +381,12 @@ export class Keyrings {
     return ok(key.type === 'keyring' ? key : { ...key, payload });
   }
 
-  /** @kernel security/keys/encrypted-keys/encrypted.c request_user_key() */
+  /** @kernel security/keys/encrypted-keys/encrypted.c request_user_key(), request_trusted_key() */
   #masterKey(task: KeyTask | null): MasterKey {
-    return (description) => {
-      const key = this.requestKey(task, 'user', description);
-      return key.ok ? ok(key.value.payload ?? new Uint8Array(0)) : key;
+    return (type, description) => {
+      const key = this.requestKey(task, type, description);
+      if (!key.ok) return key;
+      return ok((type === 'user' ? key.value.payload : key.value.trusted?.key) ?? new Uint8Array(0));
     };
   }
 
@@ -389,7 +407,7 @@ export class Keyrings {
   search(task: KeyTask, ring: number | string, type: string, description: string): Result<number> {
     const found = this.lookup(task, ring, KEY_NEED_SEARCH);
     if (!found.ok) return found;
-    if (!TYPES.has(type)) return fail('ENOKEY');
+    if (!this.#registered(type)) return fail('ENOKEY');
     const key = this.#find(found.value.serial, type as KeyType, description);
     if (!key.ok) return key;
     // @kernel security/keys/keyring.c keyring_search_iterator(): the key itself must allow the search
@@ -405,6 +423,7 @@ export class Keyrings {
     if (!this.permitted(task, key, KEY_NEED_READ) && !this.#possesses(task, serial)) return fail('EACCES');
     if (key.revoked) return fail('EKEYREVOKED');
     if (!READS.has(key.type)) return fail('EOPNOTSUPP');
+    if (key.trusted !== null) return ok(trustedRead(key.trusted));
     if (key.encrypted !== null) return encryptedRead(key.encrypted, this.#masterKey(task));
     return ok(key.payload ?? new Uint8Array(0));
   }

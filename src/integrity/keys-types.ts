@@ -5,7 +5,15 @@
 import type { Map as ImmutableMap } from 'immutable';
 import type { VfsTask } from '../vfs/types.ts';
 
-export type KeyType = 'keyring' | 'user' | 'logon' | 'asymmetric' | 'encrypted' | 'blacklist';
+export type KeyType = 'keyring' | 'user' | 'logon' | 'asymmetric' | 'encrypted' | 'trusted' | 'blacklist';
+
+/** Payload of a trusted key: the secret, the form in which it leaves the kernel, and whether it may be sealed anew. */
+export interface TrustedPayload {
+  readonly key: Uint8Array;
+  readonly blob: Uint8Array;
+  /** Sealed without fixedTPM and fixedParent. */
+  readonly migratable: boolean;
+}
 
 /** Payload of an encrypted key (security/keys/encrypted-keys). */
 export interface EncryptedPayload {
@@ -43,6 +51,7 @@ export interface Key {
   readonly keep: boolean;
   readonly payload: Uint8Array | null;
   readonly encrypted: EncryptedPayload | null;
+  readonly trusted: TrustedPayload | null;
   /** Serials of what a keyring links to, in link order; null for other types. */
   readonly links: readonly number[] | null;
   readonly restriction: Restriction | null;

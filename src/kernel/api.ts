@@ -54,6 +54,8 @@ export interface RawDiskSpec {
   readonly hashTreeOf?: string;
   /** Bytes of the device. */
   readonly size?: number;
+  /** The device itself, from an image file; its length is the size. */
+  readonly content?: Uint8Array;
 }
 
 /** One firmware or boot loader measurement: extended into every bank and kept in the TCG2 event log. */

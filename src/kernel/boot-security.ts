@@ -22,8 +22,8 @@ import type { KernelImage } from './state.ts';
 /** Values that the command line gives to these parameters; undefined where it has none. */
 export interface LsmParameters {
   readonly lsm?: string | undefined;
-  readonly ipeEnforce?: string | undefined;
-  readonly ipeSuccessAudit?: string | undefined;
+  readonly ipeEnforce?: boolean | undefined;
+  readonly ipeSuccessAudit?: boolean | undefined;
 }
 
 /** IPE's hooks with the signatures of the hook table. @kernel security/ipe/ipe.c ipe_hooks */

@@ -11,6 +11,7 @@ import type { HashName } from '../crypto/provider.ts';
 export const EVENT_TYPES = {
   EV_PREBOOT_CERT: 0x00,
   EV_POST_CODE: 0x01,
+  EV_UNUSED: 0x02,
   EV_NO_ACTION: 0x03,
   EV_SEPARATOR: 0x04,
   EV_ACTION: 0x05,
@@ -59,6 +60,22 @@ export interface BootEvent {
   readonly event: Uint8Array;
 }
 
+/** Where a record lies in the bytes of its log. */
+export interface EventPlace {
+  readonly offset: number;
+  /** Offset of the event's data. */
+  readonly data: number;
+}
+
+/** Fields of the Spec ID Event03 header. */
+export interface SpecId {
+  readonly platformClass: number;
+  readonly versionMinor: number;
+  readonly versionMajor: number;
+  readonly errata: number;
+  readonly uintnSize: number;
+}
+
 export interface EventLog {
   /** Algorithms that the Spec ID header declares: TPM_ALG_ID and digest size; SHA-1 alone for an old log. */
   readonly algorithms: readonly { readonly algId: number; readonly size: number }[];
@@ -68,8 +85,16 @@ export interface EventLog {
   /** Locality that TPM2_Startup ran in, from a StartupLocality event; null when the log has none. */
   readonly startupLocality: number | null;
   readonly events: readonly BootEvent[];
+  /** One for each of `events`. */
+  readonly places: readonly EventPlace[];
+  /** Null for an old log. */
+  readonly spec: SpecId | null;
+  /** Bytes of the header's event data as the log counts them; 0 for an old log. */
+  readonly headerDataSize: number;
   /** Why reading stopped early; null when the bytes were used up. */
   readonly problem: string | null;
+  /** Offset of the record that could not be read; null when all could. */
+  readonly problemAt: number | null;
 }
 
 /** Hash names the simulator knows by TPM_ALG_ID, with digest sizes. */
@@ -85,6 +110,8 @@ export const LOG_ALGS: readonly { readonly name: HashName; readonly algId: numbe
 const SHA1 = 0x0004;
 const SPEC_ID = 'Spec ID Event03';
 const STARTUP_LOCALITY = 'StartupLocality';
+/** @tcg Part 1, 34.3 Hardware Core Root of Trust Measurement */
+const HCRTM_LOCALITY = 4;
 
 export function eventTypeName(type: number): string {
   const found = Object.entries(EVENT_TYPES).find(([, v]) => v === type);
@@ -132,22 +159,30 @@ function startsWith(bytes: Uint8Array, text: string): boolean {
 }
 
 interface Header {
+  /** Bytes of its fields. */
+  readonly length: number;
   readonly algorithms: { algId: number; size: number }[];
   readonly vendorInfo: Uint8Array;
+  readonly spec: SpecId;
 }
 
 function decodeSpecId(event: Uint8Array): Header | null {
   if (!startsWith(event, SPEC_ID)) return null;
   const r = new Reader(event, 'le');
   r.take(16);
-  r.u32();
-  r.take(4);
+  const spec = {
+    platformClass: r.u32(),
+    versionMinor: r.u8(),
+    versionMajor: r.u8(),
+    errata: r.u8(),
+    uintnSize: r.u8(),
+  };
   const count = r.u32();
   if (count > 64) return null;
   const algorithms: { algId: number; size: number }[] = [];
   for (let i = 0; i < count; i++) algorithms.push({ algId: r.u16(), size: r.u16() });
   const vendorInfo = r.take(r.u8());
-  return r.failed ? null : { algorithms, vendorInfo };
+  return r.failed ? null : { algorithms, vendorInfo, spec, length: r.offset };
 }
 
 /** One TCG_PCR_EVENT2 record, or a problem text. */
@@ -177,6 +212,41 @@ function readEvent1(r: Reader): BootEvent | string {
   return r.failed ? 'the last record is cut off' : { pcr, type, digests: [{ algId: SHA1, digest }], event };
 }
 
+const OLD_LOG = {
+  algorithms: [{ algId: SHA1, size: 20 }],
+  legacy: true,
+  vendorInfo: EMPTY,
+  spec: null,
+  headerDataSize: 0,
+};
+
+function unreadable(problem: string, problemAt: number): EventLog {
+  return { ...OLD_LOG, startupLocality: null, events: [], places: [], problem, problemAt };
+}
+
+/** The records from where a reader stands to the end, or to the first that cannot be read. */
+function readRecords(r: Reader, sizes: ReadonlyMap<number, number> | null) {
+  const events: BootEvent[] = [];
+  const places: EventPlace[] = [];
+  let startupLocality: number | null = null;
+  while (r.remaining > 0) {
+    const offset = r.offset;
+    const tail = r.bytes.subarray(offset);
+    if (tail.every((b) => b === 0xff) || (sizes !== null && tail.every((b) => b === 0))) break;
+    const event = sizes === null ? readEvent1(r) : readEvent2(r, sizes);
+    if (typeof event === 'string') {
+      const problem = `${event} (offset ${offset})`;
+      return { events, places, startupLocality, problem, problemAt: offset };
+    }
+    if (event.type === EVENT_TYPES.EV_NO_ACTION && startsWith(event.event, STARTUP_LOCALITY)) {
+      startupLocality = event.event[16] ?? null;
+    }
+    events.push(event);
+    places.push({ offset, data: r.offset - event.event.length });
+  }
+  return { events, places, startupLocality, problem: null, problemAt: null };
+}
+
 /**
  * Reads a log of either form. Reading stops at the first record that cannot be parsed, as the kernel's
  * iterator does; a tail of ones or zeros (unused buffer) is taken as the end.
@@ -185,58 +255,57 @@ function readEvent1(r: Reader): BootEvent | string {
 export function decodeEventLog(bytes: Uint8Array): EventLog {
   const r = new Reader(bytes, 'le');
   const first = readEvent1(r);
-  const none = {
-    algorithms: [{ algId: SHA1, size: 20 }],
-    legacy: true,
-    vendorInfo: EMPTY,
-    startupLocality: null,
-  };
-  if (typeof first === 'string') return { ...none, events: [], problem: first };
-  const header = first.type === EVENT_TYPES.EV_NO_ACTION ? decodeSpecId(first.event) : null;
-  const sizes = new Map(header?.algorithms.map((a) => [a.algId, a.size]) ?? []);
-  const events: BootEvent[] = header === null ? [first] : [];
-  let startupLocality: number | null = null;
-  let problem: string | null = null;
-  while (r.remaining > 0) {
-    const at = r.offset;
-    const tail = bytes.subarray(at);
-    if (tail.every((b) => b === 0xff) || tail.every((b) => b === 0)) break;
-    const event = header === null ? readEvent1(r) : readEvent2(r, sizes);
-    if (typeof event === 'string') {
-      problem = `${event} (offset ${at})`;
-      break;
-    }
-    if (event.type === EVENT_TYPES.EV_NO_ACTION && startsWith(event.event, STARTUP_LOCALITY)) {
-      startupLocality = event.event[16] ?? null;
-    }
-    events.push(event);
+  if (typeof first === 'string') return unreadable(`${first} (offset 0)`, 0);
+  if (first.type !== EVENT_TYPES.EV_NO_ACTION || !startsWith(first.event, SPEC_ID)) {
+    return { ...OLD_LOG, ...readRecords(new Reader(bytes, 'le'), null) };
   }
-  if (header === null) return { ...none, startupLocality, events, problem };
-  return { ...header, legacy: false, startupLocality, events, problem };
+  // Vendor data that the event's size leaves out belongs to the header all the same, as other readers have it.
+  const header = decodeSpecId(bytes.subarray(r.offset - first.event.length));
+  if (header === null) return unreadable('the Spec ID header is malformed (offset 32)', 32);
+  const sizes = new Map(header.algorithms.map((a) => [a.algId, a.size]));
+  if (header.length > first.event.length) r.take(header.length - first.event.length);
+  const { algorithms, vendorInfo, spec } = header;
+  return {
+    algorithms,
+    vendorInfo,
+    spec,
+    legacy: false,
+    headerDataSize: first.event.length,
+    ...readRecords(r, sizes),
+  };
+}
+
+/** A register before its first extend; PCR 0 tells who started the TPM. */
+function startValue(log: EventLog, pcr: number, size: number): Uint8Array {
+  const value = filled(size, pcr >= 17 && pcr <= 22 ? 0xff : 0);
+  if (pcr !== 0 || size === 0) return value;
+  const hcrtm = log.events.some((e) => e.type === EVENT_TYPES.EV_EFI_HCRTM_EVENT && e.pcr === 0);
+  if (hcrtm) value[size - 1] = HCRTM_LOCALITY;
+  else if (log.startupLocality !== null) value[size - 1] = log.startupLocality;
+  return value;
 }
 
 /**
  * Folds a log into register values of one bank: PCR -> value, only registers that an event names.
- * EV_NO_ACTION records are not extended; a StartupLocality event sets the start value of PCR 0.
+ * EV_NO_ACTION records are not extended; a StartupLocality event or a hardware CRTM sets the start value of
+ * PCR 0. `after` sees every value, with the number of its record.
  * @tcg PC Client Platform Firmware Profile 1.05, 10.4.5.3 Startup Locality Event
  */
 export function replayEventLog(
   log: EventLog,
   algId: number,
   hash: (data: Uint8Array) => Uint8Array,
+  after: (record: number, pcr: number, value: Uint8Array) => void = () => undefined,
 ): ReadonlyMap<number, Uint8Array> {
   const size = log.algorithms.find((a) => a.algId === algId)?.size ?? 0;
   const pcrs = new Map<number, Uint8Array>();
-  const start = (pcr: number): Uint8Array => {
-    const value = filled(size, pcr >= 17 && pcr <= 22 ? 0xff : 0);
-    if (pcr === 0 && log.startupLocality !== null) value[size - 1] = log.startupLocality;
-    return value;
-  };
-  for (const e of log.events) {
+  for (const [i, e] of log.events.entries()) {
     if (e.type === EVENT_TYPES.EV_NO_ACTION) continue;
     const digest = e.digests.find((d) => d.algId === algId)?.digest;
     if (digest === undefined) continue;
-    pcrs.set(e.pcr, hash(concat(pcrs.get(e.pcr) ?? start(e.pcr), digest)));
+    const value = hash(concat(pcrs.get(e.pcr) ?? startValue(log, e.pcr, size), digest));
+    pcrs.set(e.pcr, value);
+    after(i, e.pcr, value);
   }
   return pcrs;
 }

@@ -77,6 +77,18 @@ const disk = z
     i_version: z.boolean().optional().describe('Whether the change counter works (default true for ext4).'),
     readonly: z.boolean().optional(),
     first_ino: id32.optional().describe('Inode number of the first new file; default 12.'),
+    verity: z
+      .strictObject({
+        hash_disk: z.string().describe('Name of the disk that holds the hash tree, such as vde.'),
+        salt: hexText.optional(),
+      })
+      .optional()
+      .describe(
+        'A dm-verity tree is made of the disk: 256 blocks of 4096 bytes (more if the files need it).',
+      ),
+    image: dataSchema
+      .optional()
+      .describe('The bytes of the disk, such as an image made by veritysetup; it has no `files`.'),
     files: files.optional(),
   })
   .describe('A disk; it lies beside the machine and outlives a reboot.');

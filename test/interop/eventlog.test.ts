@@ -88,7 +88,7 @@ if (files.length === 0)
 describe.skipIf(files.length === 0)('logs of real machines', () => {
   it.each(files.map((f) => [f]))('%s: all of it is read', (file) => {
     const log = decodeEventLog(readFileSync(join(folder, file)));
-    expect(log.events.length).toBeGreaterThan(0);
+    expect(log.events.length > 0 || log.spec !== null).toBe(true);
     expect(log.problem === null || /cut off|declares/.test(log.problem)).toBe(true);
   });
 
