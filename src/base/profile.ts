@@ -19,13 +19,19 @@ export interface KernelSwitches {
   readonly xattrLengthChecked: boolean;
   /** "ima: Instantiate file_truncate and path_truncate hooks". */
   readonly truncateHooks: boolean;
-  /** "ima: Calculate and extend PCR with digests in ima_template_entry" (5.8): before, every bank got sha1. */
+  /**
+   * "ima: Calculate and extend PCR with digests in ima_template_entry" (5.8): before, every bank got
+   * sha1.
+   */
   readonly digestPerBank: boolean;
   /** "ima: Switch to ima_hash_algo for boot aggregate" (5.8): before, sha1 over the sha1 bank. */
   readonly bootAggregateOfBank: boolean;
   /** "ima: extend boot_aggregate with kernel measurements" (5.8): PCR 8 and 9 count where it is not sha1. */
   readonly bootAggregateWithKernel: boolean;
-  /** "Revert "fs: don't block i_writecount during exec"" (6.13, early 6.12.y): execve is ETXTBSY beside a writer. */
+  /**
+   * "Revert "fs: don't block i_writecount during exec"" (6.13, early 6.12.y): execve is ETXTBSY beside
+   * a writer.
+   */
   readonly execDeniesWriters: boolean;
 }
 

@@ -7,7 +7,10 @@ import type { VfsTask } from '../vfs/types.ts';
 
 export type KeyType = 'keyring' | 'user' | 'logon' | 'asymmetric' | 'encrypted' | 'trusted' | 'blacklist';
 
-/** Payload of a trusted key: the secret, the form in which it leaves the kernel, and whether it may be sealed anew. */
+/**
+ * Payload of a trusted key: the secret, the form in which it leaves the kernel, and whether it may be
+ * sealed anew.
+ */
 export interface TrustedPayload {
   readonly key: Uint8Array;
   readonly blob: Uint8Array;

@@ -69,7 +69,10 @@ export function isDerivationParent(object: TpmObject): boolean {
 
 // --- the table of loaded objects
 
-/** Lowest transient handle of a free slot, or null when all are taken (persistent objects in use take one). */
+/**
+ * Lowest transient handle of a free slot, or null when all are taken (persistent objects in use take
+ * one).
+ */
 export function freeSlot(tpm: TpmCursor): number | null {
   const { objects } = tpm.state.ram;
   if (objects.size + tpm.borrowedSlots >= tpm.state.config.objectSlots) return null;

@@ -68,7 +68,10 @@ export interface VfsEnv {
    * ids.
    */
   readonly idMapped?: (userNs: number, kind: 'uid' | 'gid', id: number) => boolean;
-  /** The kernel's id behind a namespace's name for it, and the name for a kernel's id; null when there is none. */
+  /**
+   * The kernel's id behind a namespace's name for it, and the name for a kernel's id; null when there
+   * is none.
+   */
   readonly makeId?: (userNs: number, kind: 'uid' | 'gid', id: number) => number | null;
   readonly fromId?: (userNs: number, kind: 'uid' | 'gid', id: number) => number | null;
   /** Whether a task stands in a mount (cwd, root); the caller's own task is looked at in any case. */

@@ -122,7 +122,10 @@ export function depopulate(core: Core, path: PathRef): void {
 /** Bytes of a FAT cluster on a small volume. */
 const CLUSTER = 2048;
 
-/** Size of a FAT directory: a name that is no plain 8.3 one in capitals has long-name slots before its own. */
+/**
+ * Size of a FAT directory: a name that is no plain 8.3 one in capitals has long-name slots before its
+ * own.
+ */
 function clusters(core: Core, inode: Inode): number {
   let slots = 2;
   for (const id of inode.children?.values() ?? []) {

@@ -219,7 +219,10 @@ export function storeXattr(core: Core, key: InodeKey, name: string, value: Uint8
   return 0;
 }
 
-/** A list as the task's user namespace names the ids in it. @kernel fs/posix_acl.c vfs_posix_acl_to_xattr() */
+/**
+ * A list as the task's user namespace names the ids in it. @kernel fs/posix_acl.c
+ * vfs_posix_acl_to_xattr()
+ */
 function shownAcl(core: Core, task: VfsTask, value: Uint8Array): Uint8Array {
   const { userNs } = task.cred;
   const { fromId } = core.env;

@@ -53,7 +53,10 @@ const BAD_LOCALITY = 0x3d;
 /** What swtpm gives as the least size of a buffer: the largest context and a header fit. */
 const BUFFER_MIN = 2808;
 
-/** What GET_INFO tells: bit 0 the specification, bit 1 the maker, as a certificate of the platform has them. */
+/**
+ * What GET_INFO tells: bit 0 the specification, bit 1 the maker, as a certificate of the platform has
+ * them.
+ */
 function informationOf(tpm: Tpm, flags: bigint): { readonly [name: string]: unknown } {
   const hex = (octets: Uint8Array): string => `id:${toHex(octets).toUpperCase()}`;
   const specification = { family: '2.0', level: 0, revision: 159 };
