@@ -1,6 +1,7 @@
-// The keys that EVM has, as a state machine over evm_initialized: what one write to the node may add, that the HMAC key
-// ends metadata writes and the set-up, and that nothing follows a complete set-up. The word is the state; who may write,
-// and whether the key is found, is decided in securityfs.ts before an event is sent.
+// The keys that EVM has, as a state machine over evm_initialized: what one write to the node may add, that
+// the HMAC key ends metadata writes and the set-up, and that nothing follows a complete set-up. The word is
+// the state; who may write, and whether the key is found, is decided in securityfs.ts before an event is
+// sent.
 
 import { setup } from 'xstate';
 import { deriveTable, step } from '../base/table.ts';

@@ -1,6 +1,7 @@
-// Sealing and unsealing of trusted keys with a TPM 2.0: the command bytes that the kernel's key type sends, and the
-// ASN.1 form (TPMKey of the TPM 2.0 key file format) in which a sealed blob leaves the kernel. Left out: the HMAC
-// session around each command that CONFIG_TCG_TPM2_HMAC adds, which changes nothing that anybody sees afterwards.
+// Sealing and unsealing of trusted keys with a TPM 2.0: the command bytes that the kernel's key type sends,
+// and the ASN.1 form (TPMKey of the TPM 2.0 key file format) in which a sealed blob leaves the kernel. Left
+// out: the HMAC session around each command that CONFIG_TCG_TPM2_HMAC adds, which changes nothing that
+// anybody sees afterwards.
 
 import { concat, equalBytes } from '../base/bytes.ts';
 import { Reader, Writer } from '../base/codec.ts';
@@ -140,8 +141,8 @@ function decodeKey(blob: Uint8Array): DecodedKey | null {
 }
 
 /**
- * Seals a secret under a loaded parent: EINVAL without a parent or for a hash that the TPM cannot name, EPERM for
- * what the TPM refuses.
+ * Seals a secret under a loaded parent: EINVAL without a parent or for a hash that the TPM cannot name,
+ * EPERM for what the TPM refuses.
  * @kernel security/keys/trusted-keys/trusted_tpm2.c tpm2_seal_trusted()
  */
 export function sealTrusted(
@@ -227,8 +228,8 @@ function unseal(chip: SealingChip, loaded: Loaded, options: SealOptions): Sealin
 }
 
 /**
- * Loads a blob under its parent and reads the secret: EPERM when the TPM refuses, for another parent, a changed
- * blob, a wrong password, or registers that the policy does not allow.
+ * Loads a blob under its parent and reads the secret: EPERM when the TPM refuses, for another parent, a
+ * changed blob, a wrong password, or registers that the policy does not allow.
  * @kernel security/keys/trusted-keys/trusted_tpm2.c tpm2_unseal_trusted()
  */
 export function unsealTrusted(chip: SealingChip, blob: Uint8Array, options: SealOptions): Sealing<Unsealed> {

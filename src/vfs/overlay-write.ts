@@ -1,6 +1,7 @@
 // Overlay file systems, the writing half: mounting them, copying up, creating over whiteouts, removing with
 // whiteouts, moving. Everything in a layer is done as the mounter and meets the layer's own hooks, in the
-// kernel's order. Left out: the index (hard links are broken at copy-up), volatile and userxattr mounts, inode flags at copy-up.
+// kernel's order. Left out: the index (hard links are broken at copy-up), volatile and userxattr mounts,
+// inode flags at copy-up.
 
 import { utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -390,8 +391,8 @@ function moveInLayer(
 }
 
 /**
- * The data of a file whose metadata is in the upper layer already; before a truncation it stays a hole of the file's
- * size.
+ * The data of a file whose metadata is in the upper layer already; before a truncation it stays a hole of
+ * the file's size.
  *
  * @kernel fs/overlayfs/copy_up.c ovl_copy_up_meta_inode_data()
  */
@@ -546,7 +547,11 @@ function whiteOut(
   return 0;
 }
 
-/** Whether what is below the upper entry, or a lower entry, still counts. @kernel fs/overlayfs/util.c ovl_path_type() */
+/**
+ * Whether what is below the upper entry, or a lower entry, still counts.
+ *
+ * @kernel fs/overlayfs/util.c ovl_path_type()
+ */
 function mergesLower(inode: Inode): boolean {
   if (inode.layers === null) return false;
   const { upper, lowers } = inode.layers;
@@ -557,7 +562,11 @@ function mergesLower(inode: Inode): boolean {
 /** Longest text of a redirect. */
 const REDIRECT_MAX = 256;
 
-/** The way from the root to where the lower layers have an entry. @kernel fs/overlayfs/dir.c ovl_get_redirect() */
+/**
+ * The way from the root to where the lower layers have an entry.
+ *
+ * @kernel fs/overlayfs/dir.c ovl_get_redirect()
+ */
 function absoluteRedirect(core: Core, id: DentryId): string {
   let path = '';
   for (let at = core.dentry(id); at.parent !== at.id; at = core.dentry(at.parent)) {
@@ -588,7 +597,10 @@ function setRedirect(core: Core, as: VfsTask, id: DentryId, sameDir: boolean): E
   return setxattr(core, as, upper, OVL_REDIRECT, value, 0) === 0 ? 0 : 'EXDEV';
 }
 
-/** What is written at a moved entry, so that it still shows the same: where it came from, or that nothing is below. */
+/**
+ * What is written at a moved entry, so that it still shows the same: where it came from, or that nothing is
+ * below.
+ */
 function markMoved(core: Core, as: VfsTask, moved: Dentry, newParent: Inode, sameDir: boolean): Err {
   const inode = core.inode(moved.inode);
   if (mergesLower(inode)) return setRedirect(core, as, moved.id, sameDir);
