@@ -1,6 +1,6 @@
-// Keys of type `trusted`: secrets that the TPM makes and that user space only ever sees sealed. The words
-// of `keyctl add trusted` and `keyctl update` are read here; the TPM's part is in trusted-tpm2.ts. Left
-// out: other trust sources (TEE, CAAM, DCP) and TPM 1.2.
+// Keys of type `trusted`: secrets that the TPM makes and that user space only ever sees sealed. The words of
+// `keyctl add trusted` and `keyctl update` are read here; the TPM's part is in trusted-tpm2.ts. Left out:
+// other trust sources (TEE, CAAM, DCP) and TPM 1.2.
 
 import { fromHex, fromLatin1, latin1, toHex } from '../base/bytes.ts';
 import { type Errno, fail, ok, type Result } from '../base/errno.ts';
@@ -166,9 +166,8 @@ function unseal(env: TrustedEnv, blob: Uint8Array, words: string[]): Result<Trus
 }
 
 /**
- * Makes (`new LENGTH OPTIONS`) or loads (`load HEX OPTIONS`) a trusted key: EINVAL for words that are
- * none of these,
- * EPERM for what the TPM refuses, ENODEV when its driver is gone.
+ * Makes (`new LENGTH OPTIONS`) or loads (`load HEX OPTIONS`) a trusted key: EINVAL for words that are none
+ * of these, EPERM for what the TPM refuses, ENODEV when its driver is gone.
  * @kernel security/keys/trusted-keys/trusted_core.c trusted_instantiate()
  */
 export function trustedInstantiate(payload: Uint8Array, env: TrustedEnv): Result<TrustedPayload> {

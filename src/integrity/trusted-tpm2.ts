@@ -142,8 +142,7 @@ function decodeKey(blob: Uint8Array): DecodedKey | null {
 
 /**
  * Seals a secret under a loaded parent: EINVAL without a parent or for a hash that the TPM cannot name,
- * EPERM for
- * what the TPM refuses.
+ * EPERM for what the TPM refuses.
  * @kernel security/keys/trusted-keys/trusted_tpm2.c tpm2_seal_trusted()
  */
 export function sealTrusted(
@@ -230,8 +229,7 @@ function unseal(chip: SealingChip, loaded: Loaded, options: SealOptions): Sealin
 
 /**
  * Loads a blob under its parent and reads the secret: EPERM when the TPM refuses, for another parent, a
- * changed
- * blob, a wrong password, or registers that the policy does not allow.
+ * changed blob, a wrong password, or registers that the policy does not allow.
  * @kernel security/keys/trusted-keys/trusted_tpm2.c tpm2_unseal_trusted()
  */
 export function unsealTrusted(chip: SealingChip, blob: Uint8Array, options: SealOptions): Sealing<Unsealed> {

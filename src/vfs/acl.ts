@@ -60,8 +60,7 @@ export type IdMap = (kind: 'uid' | 'gid', id: number) => number | null;
 
 /**
  * A list with the ids of its named users and groups translated; `missing` stands for those that have no
- * name, null
- * makes the list invalid.
+ * name, null makes the list invalid.
  *
  * @kernel fs/posix_acl.c posix_acl_from_xattr(), posix_acl_to_xattr()
  */

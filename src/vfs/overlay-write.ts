@@ -392,8 +392,7 @@ function moveInLayer(
 
 /**
  * The data of a file whose metadata is in the upper layer already; before a truncation it stays a hole of
- * the file's
- * size.
+ * the file's size.
  *
  * @kernel fs/overlayfs/copy_up.c ovl_copy_up_meta_inode_data()
  */
@@ -549,8 +548,9 @@ function whiteOut(
 }
 
 /**
- * Whether what is below the upper entry, or a lower entry, still counts. @kernel fs/overlayfs/util.c
- * ovl_path_type()
+ * Whether what is below the upper entry, or a lower entry, still counts.
+ *
+ * @kernel fs/overlayfs/util.c ovl_path_type()
  */
 function mergesLower(inode: Inode): boolean {
   if (inode.layers === null) return false;
@@ -563,8 +563,9 @@ function mergesLower(inode: Inode): boolean {
 const REDIRECT_MAX = 256;
 
 /**
- * The way from the root to where the lower layers have an entry. @kernel fs/overlayfs/dir.c
- * ovl_get_redirect()
+ * The way from the root to where the lower layers have an entry.
+ *
+ * @kernel fs/overlayfs/dir.c ovl_get_redirect()
  */
 function absoluteRedirect(core: Core, id: DentryId): string {
   let path = '';
@@ -597,8 +598,8 @@ function setRedirect(core: Core, as: VfsTask, id: DentryId, sameDir: boolean): E
 }
 
 /**
- * What is written at a moved entry, so that it still shows the same: where it came from, or that
- * nothing is below.
+ * What is written at a moved entry, so that it still shows the same: where it came from, or that nothing is
+ * below.
  */
 function markMoved(core: Core, as: VfsTask, moved: Dentry, newParent: Inode, sameDir: boolean): Err {
   const inode = core.inode(moved.inode);

@@ -1,8 +1,8 @@
-// Overlay file systems, the reading half: how a name is found in the layers and merged, which inode of
-// which layer holds data and metadata, and the attributes that an overlay's inode shows. The index, data-
-// only layers and user.overlay.* are left out, and redirects of directories in the middle of a redirect's
-// path. After a remount a file that was copied up has its upper inode number: the stored handle of its
-// origin is not followed.
+// Overlay file systems, the reading half: how a name is found in the layers and merged, which inode of which
+// layer holds data and metadata, and the attributes that an overlay's inode shows. The index, data-only
+// layers and user.overlay.* are left out, and redirects of directories in the middle of a redirect's path.
+// After a remount a file that was copied up has its upper inode number: the stored handle of its origin is
+// not followed.
 
 import { Map as ImmutableMap } from 'immutable';
 import { assert } from '../base/assert.ts';
@@ -146,9 +146,8 @@ function goesOn(hunt: Hunt, inode: Inode, root: LayerStack | null): boolean {
 }
 
 /**
- * Where a name lies in the layers of its directory; undefined when it is nowhere or whited out. `root`
- * are the
- * layers of the overlay's root, for redirects that begin there.
+ * Where a name lies in the layers of its directory; undefined when it is nowhere or whited out. `root` are
+ * the layers of the overlay's root, for redirects that begin there.
  *
  * @kernel fs/overlayfs/namei.c ovl_lookup()
  */
