@@ -103,9 +103,6 @@ describe('the node evm', () => {
     expect(b.evm.keyLoaded).toBe(false);
     b.evm.x509Loaded();
     expect([b.evm.keyLoaded, b.evm.state.initialized]).toEqual([true, 2]);
-    const locked = new Bench({ state: LOCK });
-    locked.evm.x509Loaded();
-    expect(locked.evm.state.initialized).toBe(LOCK + 2);
   });
 });
 
