@@ -43,7 +43,8 @@ class Modules {
     const code = ts.transpileModule(text, { compilerOptions: COMPILER, fileName: path }).outputText;
     const url = JSON.stringify(pathToFileURL(path).href);
     const body = code.replaceAll('import.meta.url', url);
-    const script = new vm.Script(`(function (exports, require, module) {${body}\n})`, { filename: path });
+    // A block of its own: a test may call something of its own `module`.
+    const script = new vm.Script(`(function (exports, require, module) {{${body}\n}})`, { filename: path });
     this.#compiled.set(path, script.runInThisContext());
     for (const [, name] of body.matchAll(/\brequire\("([^"]+)"\)/g)) {
       if (name.startsWith('.')) await this.prepare(resolve(dirname(path), name));
