@@ -20,7 +20,7 @@ import type { FileId, Inode, InodeKey, PathRef, VfsTask, Xattr } from '../vfs/ty
 import { FMODE_WRITE, FS_MAGIC } from '../vfs/types.ts';
 import { type EvmApi, readProtectedXattrs } from './api.ts';
 import { calcHmacOrHash } from './digest.ts';
-import { withKeyBits } from './keys.machine.ts';
+import { withBootCertificate } from './keys.machine.ts';
 import { EVM_REASON } from './reasons.ts';
 import * as st from './state.ts';
 
@@ -72,7 +72,7 @@ export class Evm implements EvmApi {
 
   /** evm_load_x509(): a certificate was loaded to .evm at boot. */
   x509Loaded(): void {
-    this.state = { ...this.state, initialized: withKeyBits(this.state.initialized, st.EVM_INIT_X509) };
+    this.state = { ...this.state, initialized: withBootCertificate(this.state.initialized) };
   }
 
   #has(bits: number): boolean {

@@ -18,7 +18,8 @@ export type KeyState =
   | 'closed_x509_writes'
   | 'hmac'
   | 'hmac_x509';
-export type KeyEvent = 'X509' | 'METADATA_WRITES' | 'HMAC' | 'SETUP_COMPLETE';
+/** BOOT_X509: the kernel loaded a certificate itself, which asks nobody. */
+export type KeyEvent = 'X509' | 'METADATA_WRITES' | 'HMAC' | 'SETUP_COMPLETE' | 'BOOT_X509';
 
 /** In the order in which the bits of one write take effect. */
 export const KEY_EVENTS: readonly (readonly [event: KeyEvent, bit: number])[] = [
@@ -47,25 +48,40 @@ export const keyMachine = setup({ types: { events: {} as { type: KeyEvent } } })
   id: 'evmKeys',
   initial: 'none',
   states: {
-    none: { on: { X509: 'x509', METADATA_WRITES: 'writes', HMAC: 'hmac', SETUP_COMPLETE: 'closed' } },
+    none: {
+      on: {
+        X509: 'x509',
+        METADATA_WRITES: 'writes',
+        HMAC: 'hmac',
+        SETUP_COMPLETE: 'closed',
+        BOOT_X509: 'x509',
+      },
+    },
     x509: { on: { METADATA_WRITES: 'x509_writes', HMAC: 'hmac_x509', SETUP_COMPLETE: 'closed_x509' } },
-    writes: { on: { X509: 'x509_writes', HMAC: 'hmac', SETUP_COMPLETE: 'closed_writes' } },
+    writes: {
+      on: {
+        X509: 'x509_writes',
+        HMAC: 'hmac',
+        SETUP_COMPLETE: 'closed_writes',
+        BOOT_X509: 'x509_writes',
+      },
+    },
     x509_writes: { on: { HMAC: 'hmac_x509', SETUP_COMPLETE: 'closed_x509_writes' } },
     /** The set-up is complete without an HMAC key: none can come, HMACs are never made. */
-    closed: {},
+    closed: { on: { BOOT_X509: 'closed_x509' } },
     closed_x509: {},
-    closed_writes: {},
+    closed_writes: { on: { BOOT_X509: 'closed_x509_writes' } },
     closed_x509_writes: {},
     /** The HMAC key completes the set-up. */
-    hmac: {},
+    hmac: { on: { BOOT_X509: 'hmac_x509' } },
     hmac_x509: {},
   },
 });
 
-export const keyTable = deriveTable<KeyState, KeyEvent>(
-  keyMachine,
-  KEY_EVENTS.map(([event]) => event),
-);
+export const keyTable = deriveTable<KeyState, KeyEvent>(keyMachine, [
+  ...KEY_EVENTS.map(([event]) => event),
+  'BOOT_X509',
+]);
 
 const STATE_OF: ReadonlyMap<number, KeyState> = new Map(
   (Object.keys(KEY_WORD) as KeyState[]).map((name) => [KEY_WORD[name], name]),
@@ -76,7 +92,15 @@ export function keyState(word: number): KeyState {
   return STATE_OF.get(word) ?? 'none';
 }
 
-/** evm_initialized after the bits of one write, or of a certificate that was loaded at boot. */
+/**
+ * evm_initialized after a certificate was loaded at boot.
+ * @kernel security/integrity/evm/evm_main.c evm_load_x509()
+ */
+export function withBootCertificate(word: number): number {
+  return KEY_WORD[step(keyTable, keyState(word), 'BOOT_X509')];
+}
+
+/** evm_initialized after the bits of one write. */
 export function withKeyBits(word: number, bits: number): number {
   let state = keyState(word);
   for (const [event, bit] of KEY_EVENTS) if ((bits & bit) !== 0) state = step(keyTable, state, event);

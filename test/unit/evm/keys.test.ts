@@ -19,12 +19,13 @@ import {
 import type { Machine } from '../../../src/kernel/machine.ts';
 import { machine, read, write } from '../kernel/machines.ts';
 
-const EVENTS = KEY_EVENTS.map(([type]) => ({ type }));
+const EVENTS = [...KEY_EVENTS.map(([type]) => type), 'BOOT_X509' as const].map((type) => ({ type }));
 const BIT = new Map(KEY_EVENTS);
 const COMPLETE = 0x80000000;
 
 /** What the kernel does with one bit: nothing after the set-up, HMAC implies its end and clears metadata writes. */
 function arithmetic(word: number, event: KeyEvent): number {
+  if (event === 'BOOT_X509') return (word | 2) >>> 0;
   if (word >= COMPLETE) return word;
   const next = (word | (BIT.get(event) ?? 0)) >>> 0;
   return event === 'HMAC' ? ((next | COMPLETE) & ~4) >>> 0 : next;
@@ -41,7 +42,7 @@ describe('the key machine', () => {
 
   it('walks every path like its table and like the arithmetic', () => {
     const paths = getSimplePaths(keyMachine, { events: EVENTS });
-    expect(paths).toHaveLength(15);
+    expect(paths).toHaveLength(28);
     for (const path of paths) {
       let state: KeyState = keyTable.initial;
       let word = 0;
@@ -63,12 +64,15 @@ describe('the key machine', () => {
     expect(Math.max(...shortest.map(steps))).toBe(3);
   });
 
-  it('changes nothing once the set-up is complete', () => {
-    for (const state of keyTable.states)
-      if (KEY_WORD[state] >= COMPLETE) expect(keyTable.next[state]).toEqual({});
+  it('takes nothing but a certificate of the boot once the set-up is complete', () => {
+    for (const state of keyTable.states) {
+      if (KEY_WORD[state] < COMPLETE) continue;
+      const changes = Object.keys(keyTable.next[state]);
+      expect(changes, state).toEqual((KEY_WORD[state] & 2) === 0 ? ['BOOT_X509'] : []);
+    }
     const [start] = initialTransition(keyMachine);
     const [closed] = transition(keyMachine, start, { type: 'SETUP_COMPLETE' });
-    for (const event of EVENTS) expect(transition(keyMachine, closed, event)[0].value).toBe('closed');
+    for (const [type] of KEY_EVENTS) expect(transition(keyMachine, closed, { type })[0].value).toBe('closed');
   });
 
   it('applies the bits of one write together', () => {
