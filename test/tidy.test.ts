@@ -2,6 +2,7 @@
 // exported modelling functions, reason codes, and no words in the project that do not speak of the project.
 
 import { describe, expect, it } from 'vitest';
+import { IMA_FAULT_SITES } from '../src/ima/faults.ts';
 import { filesBelow, textOf } from './support.ts';
 
 const sources = filesBelow('src', '.ts');
@@ -149,5 +150,14 @@ describe('tidy', () => {
 
   it('locks dependencies without registry addresses', () => {
     expect(textOf('package-lock.json')).not.toMatch(/"resolved": "https?:/);
+  });
+
+  it('asks for each fault that IMA declares, and for no other', () => {
+    const text = filesBelow('src/ima', '.ts')
+      .filter((f) => !f.endsWith('/faults.ts'))
+      .map((f) => textOf(f))
+      .join('');
+    const asked = [...text.matchAll(/(?:noMemory\([\w.]+, |deviceError\()'(\w+)'/g)].map((m) => m[1]);
+    expect([...new Set(asked)].sort()).toEqual(Object.keys(IMA_FAULT_SITES).sort());
   });
 });

@@ -210,7 +210,7 @@ function measureRule(dice: Dice): string {
     '',
     '',
     '',
-    ` pcr=${dice.pick([9, 11, 12, 16, 23])}`,
+    ` pcr=${dice.pick([10, 11, 12, 16, 23])}`,
     ` template=${dice.pick(TEMPLATES)}`,
   ]);
   return dice.pick<() => string>([

@@ -45,4 +45,6 @@ await new Stryker({
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
   thresholds: { high: 95, low: THRESHOLD, break: files.length > 0 ? null : THRESHOLD },
   allowConsoleColors: false,
+  // `kisimTests` is an option of the runner's own.
+  warnings: { unknownOptions: false, preprocessorErrors: true, unserializableOptions: true, slow: true },
 }).runMutationTest();

@@ -1,6 +1,6 @@
 // Runs a room's tests inside the process that Stryker starts, as its test runner `in-process`. The usual runner of
 // vitest loads the sources anew in a thread for each of thousands of mutants; here every module is compiled once and
-// only evaluated for each mutant, which is some thirty times less work. Tests and assertions are vitest's own.
+// only evaluated for each mutant, which is much less work. Tests and assertions are vitest's own.
 
 import { readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
@@ -43,7 +43,8 @@ class Modules {
     const code = ts.transpileModule(text, { compilerOptions: COMPILER, fileName: path }).outputText;
     const url = JSON.stringify(pathToFileURL(path).href);
     const body = code.replaceAll('import.meta.url', url);
-    const script = new vm.Script(`(function (exports, require, module) {${body}\n})`, { filename: path });
+    // A block of its own: a test may call something of its own `module`.
+    const script = new vm.Script(`(function (exports, require, module) {{${body}\n}})`, { filename: path });
     this.#compiled.set(path, script.runInThisContext());
     for (const [, name] of body.matchAll(/\brequire\("([^"]+)"\)/g)) {
       if (name.startsWith('.')) await this.prepare(resolve(dirname(path), name));

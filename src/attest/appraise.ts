@@ -147,7 +147,10 @@ function hasTwoFields(data: Uint8Array, order: ByteOrder): boolean {
   return second + 4 <= data.length && second + 4 + u32At(data, second, order) === data.length;
 }
 
-/** Whether nothing but the replay can be said of a record: for lists of which only the registers are asked. */
+/**
+ * Whether nothing but the replay can be said of a record: for lists of which only the registers are
+ * asked.
+ */
 function isPlain(record: ListRecord): boolean {
   const { data } = record;
   if (data === null || record.index === 0 || record.digest[0] === 0) return false;

@@ -1,6 +1,7 @@
-// Policies of keylime: the runtime policy (JSON with meta, digests, excludes, keyrings, ima-buf, verification-keys),
-// its older allow list (`hashes`), and flat lists of `digest path` lines. Left out: device-mapper policies and the lists of
-// ignored keyrings by pattern; both are said to be refused, never skipped.
+// Policies of keylime: the runtime policy (JSON with meta, digests, excludes, keyrings, ima-buf,
+// verification-keys), its older allow list (`hashes`), and flat lists of `digest path` lines. Left out:
+// device-mapper policies and the lists of ignored keyrings by pattern; both are said to be refused, never
+// skipped.
 
 import { utf8 } from '../base/bytes.ts';
 import { fromBase64, pemEncode } from '../crypto/pem.ts';

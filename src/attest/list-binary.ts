@@ -1,5 +1,5 @@
-// Reads binary measurement lists piece by piece: any template, either byte order, the sha1 form and those of
-// the other banks. Nothing is kept but the bytes of a record that is not complete yet.
+// Reads binary measurement lists piece by piece, of every template, either byte order, the sha1 form and
+// those of the other banks. Nothing is kept but the bytes of a record that is not complete yet.
 
 import { concat, EMPTY, fromLatin1 } from '../base/bytes.ts';
 import { BUILTIN_TEMPLATES } from '../ima/template.ts';

@@ -1,6 +1,6 @@
 // What a relying party expects: digests by path and by pattern, digests that are good under any name, what
-// to leave out, trusted signing keys, golden values. Own YAML form (docs/attestation.md); keylime's runtime policy and allow
-// list are read in keylime.ts.
+// to leave out, trusted signing keys, golden values. Own YAML form (docs/attestation.md); keylime's runtime
+// policy and allow list are read in keylime.ts.
 
 import { parseDocument } from 'yaml';
 import * as z from 'zod';

@@ -1,6 +1,6 @@
 // A quote as tpm2_quote writes it: TPMS_ATTEST, signature (TPMT_SIGNATURE or the plain form), and the
-// attestation key (TPM2B_PUBLIC, TPMT_PUBLIC, PEM, DER, certificate). Read leniently: other TPMs have algorithms
-// that the simulated one lacks.
+// attestation key (TPM2B_PUBLIC, TPMT_PUBLIC, PEM, DER, certificate). Read leniently: other TPMs have
+// algorithms that the simulated one lacks.
 
 import { concat, fromLatin1 } from '../base/bytes.ts';
 import { Reader } from '../base/codec.ts';
@@ -80,7 +80,10 @@ function readSelections(r: Reader): PcrSelection[] {
   return out;
 }
 
-/** TPMS_ATTEST from a file, also with the size of a TPM2B_ATTEST before it. @tcg Part 2, 10.12.8 TPMS_ATTEST */
+/**
+ * TPMS_ATTEST from a file, also with the size of a TPM2B_ATTEST before it. @tcg Part 2, 10.12.8
+ * TPMS_ATTEST
+ */
 export function readQuote(file: Uint8Array): Quote {
   const sized = file.length > 6 && (((file[0] ?? 0) << 8) | (file[1] ?? 0)) === file.length - 2;
   const octets = sized && file[2] === 0xff ? file.subarray(2) : file;
@@ -124,7 +127,10 @@ export interface AttestationKey {
   readonly name: Uint8Array | null;
 }
 
-/** TPMT_PUBLIC of an RSA or elliptic curve key; undefined for anything else. @tcg Part 2, 12.2.4 TPMT_PUBLIC */
+/**
+ * TPMT_PUBLIC of an RSA or elliptic curve key; undefined for anything else. @tcg Part 2, 12.2.4
+ * TPMT_PUBLIC
+ */
 export function readPublicArea(area: Uint8Array): AttestationKey | undefined {
   const r = new Reader(area, 'be');
   const type = r.u16();

@@ -1,6 +1,7 @@
-// Folds a measurement list into registers, bank by bank, and finds the record after which a register had the
-// value in question. The digests of the list's own bank are taken as they stand where another bank, computed from
-// the data, binds them; else they are computed too and a record that lies about itself is found.
+// Folds a measurement list into registers, bank by bank, and finds the record after which a register had
+// the value in question. The digests of the list's own bank are taken as they stand where another bank,
+// computed from the data, binds them; else they are computed too and a record that lies about itself is
+// found.
 
 import { equalBytes } from '../base/bytes.ts';
 import { crypto, digestSize, type HashName } from '../crypto/provider.ts';

@@ -1,6 +1,6 @@
 // Signatures that lists carry in their `sig` field: security.ima of types 3 and 6 against the keys that a
-// relying party trusts. A portable security.evm (type 5) signs metadata that only the evm-sig template has; it
-// is not judged here.
+// relying party trusts. A portable security.evm (type 5) signs metadata that only the evm-sig template has;
+// it is not judged here.
 
 import { concat, fromLatin1 } from '../base/bytes.ts';
 import { type AnyPublicKey, importKey, publicKeyOf, publicOf, subjectKeyId } from '../crypto/keys.ts';
@@ -37,7 +37,10 @@ export function readTrustedKey(file: Uint8Array): TrustedKey | null {
 
 export type SignatureVerdict = 'none' | 'good' | 'untrusted' | 'bad';
 
-/** Digest that a type 6 signature covers. @kernel security/integrity/ima/ima_appraise.c calc_file_id_hash() */
+/**
+ * Digest that a type 6 signature covers. @kernel security/integrity/ima/ima_appraise.c
+ * calc_file_id_hash()
+ */
 function fileIdHash(file: FileDigest): Uint8Array | null {
   const number = hashAlgo(file.alg);
   if (number < 0) return null;

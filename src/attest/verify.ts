@@ -1,6 +1,6 @@
 // A whole verification: quote, event log, measurement list (in one file or several, read piece by piece),
-// policy and the last visit give one verdict. Nothing here waits and nothing is kept of a record that is done, so
-// the memory does not grow with the list.
+// policy and the last visit give one verdict. Nothing here waits and nothing is kept of a record that is
+// done, so the memory does not grow with the list.
 
 import { EMPTY, isZero, toHex } from '../base/bytes.ts';
 import { type HashName, isHashName } from '../crypto/provider.ts';

@@ -46,7 +46,7 @@ export function encodeState(value: unknown): Json {
 }
 
 /**
- * `JSON.stringify(encodeState(value))` without the copy in between: for values that are written often, such as
+ * `JSON.stringify(encodeState(value))` without the copy in between: for what is written often, such as
  * the events of a trace.
  */
 export function stateText(value: unknown): string {
@@ -57,8 +57,11 @@ export function stateText(value: unknown): string {
     return JSON.stringify(encodeState(value));
   if (isAppendList(value)) return JSON.stringify(encodeState(value));
   const members = value as Record<string, unknown>;
+  const keys = Object.keys(members).sort();
+  // Objects list names that are numbers first, whatever the order in which they are set.
+  if (keys.some((key) => /^(?:\d|__proto__)/.test(key))) return JSON.stringify(encodeState(value));
   let out = '';
-  for (const key of Object.keys(members).sort()) {
+  for (const key of keys) {
     const member = members[key];
     if (member !== undefined) out += `${out === '' ? '' : ','}${JSON.stringify(key)}:${stateText(member)}`;
   }

@@ -19,13 +19,19 @@ export interface KernelSwitches {
   readonly xattrLengthChecked: boolean;
   /** "ima: Instantiate file_truncate and path_truncate hooks". */
   readonly truncateHooks: boolean;
-  /** "ima: Calculate and extend PCR with digests in ima_template_entry" (5.8): before, every bank got sha1. */
+  /**
+   * "ima: Calculate and extend PCR with digests in ima_template_entry" (5.8): before, every bank got
+   * sha1.
+   */
   readonly digestPerBank: boolean;
   /** "ima: Switch to ima_hash_algo for boot aggregate" (5.8): before, sha1 over the sha1 bank. */
   readonly bootAggregateOfBank: boolean;
   /** "ima: extend boot_aggregate with kernel measurements" (5.8): PCR 8 and 9 count where it is not sha1. */
   readonly bootAggregateWithKernel: boolean;
-  /** "Revert "fs: don't block i_writecount during exec"" (6.13, early 6.12.y): execve is ETXTBSY beside a writer. */
+  /**
+   * "Revert "fs: don't block i_writecount during exec"" (6.13, early 6.12.y): execve is ETXTBSY beside
+   * a writer.
+   */
   readonly execDeniesWriters: boolean;
 }
 
@@ -99,7 +105,16 @@ export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_EVM_ADD_XATTRS: 'y',
   CONFIG_EVM_LOAD_X509: 'y',
   CONFIG_EVM_X509_PATH: '/etc/keys/x509_evm.der',
+  CONFIG_EVM_EXTRA_SMACK_XATTRS: 'n',
+  CONFIG_SECURITY_SELINUX: 'n',
+  CONFIG_SECURITY_SMACK: 'n',
   CONFIG_SECURITY_IPE: 'y',
+  CONFIG_IPE_POLICY_SIG_SECONDARY_KEYRING: 'y',
+  CONFIG_IPE_POLICY_SIG_PLATFORM_KEYRING: 'y',
+  CONFIG_IPE_PROP_DM_VERITY: 'y',
+  CONFIG_IPE_PROP_DM_VERITY_SIGNATURE: 'y',
+  CONFIG_IPE_PROP_FS_VERITY: 'y',
+  CONFIG_IPE_PROP_FS_VERITY_BUILTIN_SIG: 'y',
   CONFIG_LSM: 'ipe',
   CONFIG_INTEGRITY_TRUSTED_KEYRING: 'y',
   CONFIG_INTEGRITY_PLATFORM_KEYRING: 'y',

@@ -1,5 +1,5 @@
-// Files of `kisim attest`: lists are read piece by piece (standard input is kept, because a list may have to be read
-// twice), registers from files and from folders of sysfs.
+// Files of `kisim attest`: lists are read piece by piece (standard input is kept, because a list may have
+// to be read twice), registers from files and from folders of sysfs.
 
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';

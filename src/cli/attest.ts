@@ -194,9 +194,9 @@ async function attestVerify(o: VerifyOptions): Promise<void> {
   process.exitCode = trusted ? EXIT.ok : EXIT.failed;
 }
 
-async function attestEventlog(file: string, o: { readonly yamlVersion: '1' | '2' }): Promise<void> {
+async function attestEventlog(file: string, o: { readonly eventlogVersion: '1' | '2' }): Promise<void> {
   const { eventLogYaml } = await import('../attest/eventlog-yaml.ts');
-  const { text, notes, problem } = eventLogYaml(readSmall(file), o.yamlVersion === '2' ? 2 : 1);
+  const { text, notes, problem } = eventLogYaml(readSmall(file), o.eventlogVersion === '2' ? 2 : 1);
   process.stdout.write(latin1(text));
   for (const note of notes) say(`${file}: ${note}`);
   if (problem !== null)
@@ -249,7 +249,7 @@ export function attestCommand(): Command {
   const eventlog = new Command('eventlog')
     .description('a firmware event log as tpm2_eventlog prints it')
     .argument('<file>', 'event log, or - for standard input')
-    .addOption(new Option('--yaml-version <n>', 'version of the output').choices(['1', '2']).default('1'))
+    .addOption(new Option('--eventlog-version <n>', 'version of the output').choices(['1', '2']).default('1'))
     .addHelpText('after', '\nExit: 0 all of it was read, 3 it ends early or is none.')
     .action(attestEventlog);
   return new Command('attest')

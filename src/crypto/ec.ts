@@ -7,28 +7,28 @@ import { berDecode, integer, sequence } from './ber.ts';
 import { bigintToBytes, bytesToBigint, inverseMod, powMod } from './bigint.ts';
 import { der, derInteger } from './der.ts';
 import { curveParameters, isOnCurve } from './ec-curves.ts';
-import { type CurveName, crypto, type EcPoint } from './provider.ts';
+import { crypto, type EcPoint, type TpmCurveName } from './provider.ts';
 
 export { curveParameters, isOnCurve } from './ec-curves.ts';
 
 /** Bytes of a coordinate and of a private key. */
-export function ecSize(curve: CurveName): number {
+export function ecSize(curve: TpmCurveName): number {
   return curveParameters(curve).size;
 }
 
 /** Random bytes that `ecPrivateFromBytes` wants: 64 bits more than the order (FIPS 186-4, B.4.1). */
-export function ecSeedSize(curve: CurveName): number {
+export function ecSeedSize(curve: TpmCurveName): number {
   return (curveParameters(curve).bits + 64 + 7) >> 3;
 }
 
 /** A private key from random bytes: (c mod (n - 1)) + 1. */
-export function ecPrivateFromBytes(curve: CurveName, bytes: Uint8Array): Uint8Array {
+export function ecPrivateFromBytes(curve: TpmCurveName, bytes: Uint8Array): Uint8Array {
   const { n, size } = curveParameters(curve);
   return bigintToBytes((bytesToBigint(bytes) % (n - 1n)) + 1n, size);
 }
 
 /** Whether the bytes are a number in 1..n-1. */
-export function isEcPrivateKey(curve: CurveName, key: Uint8Array): boolean {
+export function isEcPrivateKey(curve: TpmCurveName, key: Uint8Array): boolean {
   const value = bytesToBigint(key);
   return value > 0n && value < curveParameters(curve).n;
 }
@@ -39,7 +39,7 @@ export function ecPointToBytes(point: EcPoint): Uint8Array {
 }
 
 /** The point of a SEC 1 form, compressed or not; undefined for anything that is no point of the curve. */
-export function ecPointFromBytes(curve: CurveName, bytes: Uint8Array): EcPoint | undefined {
+export function ecPointFromBytes(curve: TpmCurveName, bytes: Uint8Array): EcPoint | undefined {
   const { p, a, b, size } = curveParameters(curve);
   const form = bytes[0];
   const x = bytes.slice(1, 1 + size);
@@ -58,13 +58,17 @@ export function ecPointFromBytes(curve: CurveName, bytes: Uint8Array): EcPoint |
 }
 
 /** The generator. */
-export function ecGenerator(curve: CurveName): EcPoint {
+export function ecGenerator(curve: TpmCurveName): EcPoint {
   const { gx, gy, size } = curveParameters(curve);
   return { x: bigintToBytes(gx, size), y: bigintToBytes(gy, size) };
 }
 
 /** a + b; undefined is the point at infinity, as result and as argument. */
-export function ecAdd(curve: CurveName, a: EcPoint | undefined, b: EcPoint | undefined): EcPoint | undefined {
+export function ecAdd(
+  curve: TpmCurveName,
+  a: EcPoint | undefined,
+  b: EcPoint | undefined,
+): EcPoint | undefined {
   if (a === undefined) return b;
   if (b === undefined) return a;
   const c = curveParameters(curve);
@@ -80,7 +84,7 @@ export function ecAdd(curve: CurveName, a: EcPoint | undefined, b: EcPoint | und
 }
 
 /** The shared x coordinate; undefined when the peer's point is not on the curve. */
-export function ecdh(curve: CurveName, privateKey: Uint8Array, peer: EcPoint): Uint8Array | undefined {
+export function ecdh(curve: TpmCurveName, privateKey: Uint8Array, peer: EcPoint): Uint8Array | undefined {
   return crypto().ecMultiply(curve, privateKey, peer)?.x;
 }
 
@@ -108,7 +112,7 @@ const SIGNATURE = sequence<Pair>([integer(note), integer(note)]);
  * Raw r || s of an ECDSA-Sig-Value; undefined for anything that is none or has a number wider than the
  * curve.
  */
-export function ecdsaFromDer(curve: CurveName, signature: Uint8Array): Uint8Array | undefined {
+export function ecdsaFromDer(curve: TpmCurveName, signature: Uint8Array): Uint8Array | undefined {
   const { size } = curveParameters(curve);
   const found: Pair = { numbers: [] };
   if (berDecode(SIGNATURE, found, signature) !== 0) return undefined;

@@ -2,8 +2,6 @@
 // It runs everywhere and defines what the other provider has to answer.
 
 import { cbc, cfb, ctr, ecb } from '@noble/ciphers/aes.js';
-import type { ECDSA } from '@noble/curves/abstract/weierstrass.js';
-import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { md5, ripemd160, sha1 } from '@noble/hashes/legacy.js';
 import { sha224, sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
@@ -12,8 +10,9 @@ import type { CHash } from '@noble/hashes/utils.js';
 import { assert } from '../base/assert.ts';
 import { concat } from '../base/bytes.ts';
 import { bigintToBytes, bytesToBigint, millerRabin, powMod, trialDivision } from './bigint.ts';
+import { NOBLE_CURVES as CURVES } from './ec-curves.ts';
 import { md4 } from './md4.ts';
-import type { CryptoProvider, CurveName, EcPoint, Hasher, HashName } from './provider.ts';
+import type { CryptoProvider, EcPoint, Hasher, HashName, TpmCurveName } from './provider.ts';
 import { sm3 } from './sm3.ts';
 import { wp512 } from './wp512.ts';
 
@@ -33,7 +32,6 @@ const HASHES: Readonly<Record<HashName, CHash>> = {
   'sha3-512': sha3_512,
 };
 
-const CURVES: Readonly<Record<CurveName, ECDSA>> = { 'P-256': p256, 'P-384': p384, 'P-521': p521 };
 const AES_BLOCK = 16;
 
 /** TPM and kernel signatures are not normalised, and both work on digests. */
@@ -60,13 +58,13 @@ function aesOfb(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
   return out;
 }
 
-function isPrivateKey(curve: CurveName, key: Uint8Array): boolean {
+function isPrivateKey(curve: TpmCurveName, key: Uint8Array): boolean {
   const scalar = bytesToBigint(key);
   return scalar > 0n && scalar < CURVES[curve].Point.Fn.ORDER;
 }
 
 /** The private key in the curve's own length. */
-function privateBytes(curve: CurveName, key: Uint8Array): Uint8Array {
+function privateBytes(curve: TpmCurveName, key: Uint8Array): Uint8Array {
   assert(isPrivateKey(curve, key), `a ${curve} private key lies in 1..n-1`);
   return bigintToBytes(bytesToBigint(key), CURVES[curve].lengths.secretKey ?? key.length);
 }

@@ -8,7 +8,14 @@ import { bigintToBytes, bytesToBigint, inverseMod } from './bigint.ts';
 import { type CurveParameters, curveParameters, isOnCurve } from './ec-curves.ts';
 import { nobleProvider } from './noble.ts';
 import { base64url } from './node-rsa.ts';
-import { type CryptoProvider, type CurveName, digestSize, type EcPoint, type HashName } from './provider.ts';
+import {
+  type CryptoProvider,
+  type CurveName,
+  digestSize,
+  type EcPoint,
+  type HashName,
+  type TpmCurveName,
+} from './provider.ts';
 
 interface Ecdh {
   setPrivateKey(key: Uint8Array): void;
@@ -40,6 +47,9 @@ const OPENSSL_CURVES: Readonly<Record<CurveName, string>> = {
   'P-521': 'secp521r1',
 };
 
+/** The other curves are noble's: OpenSSL has none of them everywhere. */
+const isOpenSsl = (curve: TpmCurveName): curve is CurveName => curve in OPENSSL_CURVES;
+
 interface Affine {
   readonly x: bigint;
   readonly y: bigint;
@@ -62,6 +72,7 @@ function addDistinct(c: CurveParameters, a: Affine, b: Affine): Affine | undefin
 /** privateKey * G. */
 export function nodeEcPublicKey(node: OpenSslEcdh): CryptoProvider['ecPublicKey'] {
   return (curve, privateKey) => {
+    if (!isOpenSsl(curve)) return nobleProvider.ecPublicKey(curve, privateKey);
     const c = curveParameters(curve);
     const scalar = bytesToBigint(privateKey);
     assert(scalar > 0n && scalar < c.n, `a ${curve} private key lies in 1..n-1`);
@@ -129,6 +140,7 @@ function* nonces(
 /** Deterministic ECDSA: OpenSSL before 3.2 draws its nonces, so only the multiplication is its work. */
 export function nodeEcdsaSign(node: OpenSslEcdh, hmac: CryptoProvider['hmac']): CryptoProvider['ecdsaSign'] {
   return (curve, privateKey, digest) => {
+    if (!isOpenSsl(curve)) return nobleProvider.ecdsaSign(curve, privateKey, digest);
     const c = curveParameters(curve);
     const d = bytesToBigint(privateKey);
     assert(d > 0n && d < c.n, `a ${curve} private key lies in 1..n-1`);
@@ -151,6 +163,7 @@ export function nodeEcdsaSign(node: OpenSslEcdh, hmac: CryptoProvider['hmac']): 
  */
 export function nodeEcdsaVerify<Key>(node: OpenSslEc<Key>): CryptoProvider['ecdsaVerify'] {
   return (curve, publicKey, digest, signature) => {
+    if (!isOpenSsl(curve)) return nobleProvider.ecdsaVerify(curve, publicKey, digest, signature);
     const c = curveParameters(curve);
     if (signature.length !== 2 * c.size || !isOnCurve(curve, publicKey)) return false;
     const r = bytesToBigint(signature.subarray(0, c.size));

@@ -22,6 +22,9 @@ export type HashName =
 
 export type CurveName = 'P-256' | 'P-384' | 'P-521';
 
+/** Curves that only TPMs use beside them: TCG Algorithm Registry, 6.4. */
+export type TpmCurveName = CurveName | 'P-192' | 'P-224' | 'BN-256' | 'BN-638' | 'SM2';
+
 /** Incremental digest; `digest()` ends it. */
 export interface Hasher {
   update(data: Uint8Array): Hasher;
@@ -63,13 +66,13 @@ export interface CryptoProvider {
   /** Whether a candidate is prime (Miller-Rabin with fixed bases after trial division; deterministic). */
   isProbablePrime(candidate: bigint): boolean;
   /** Deterministic ECDSA (RFC 6979) over a digest; s is not normalised. Raw r || s. */
-  ecdsaSign(curve: CurveName, privateKey: Uint8Array, digest: Uint8Array): Uint8Array;
+  ecdsaSign(curve: TpmCurveName, privateKey: Uint8Array, digest: Uint8Array): Uint8Array;
   /** Verifies raw r || s over a digest; malformed input gives false. */
-  ecdsaVerify(curve: CurveName, publicKey: EcPoint, digest: Uint8Array, signature: Uint8Array): boolean;
+  ecdsaVerify(curve: TpmCurveName, publicKey: EcPoint, digest: Uint8Array, signature: Uint8Array): boolean;
   /** privateKey * G. */
-  ecPublicKey(curve: CurveName, privateKey: Uint8Array): EcPoint;
+  ecPublicKey(curve: TpmCurveName, privateKey: Uint8Array): EcPoint;
   /** privateKey * point; undefined when the point is not on the curve. */
-  ecMultiply(curve: CurveName, privateKey: Uint8Array, point: EcPoint): EcPoint | undefined;
+  ecMultiply(curve: TpmCurveName, privateKey: Uint8Array, point: EcPoint): EcPoint | undefined;
 }
 
 const BLOCK_OR_DIGEST: Readonly<Record<HashName, readonly [digest: number, block: number]>> = {

@@ -20,6 +20,7 @@ import type { FileId, Inode, InodeKey, PathRef, VfsTask, Xattr } from '../vfs/ty
 import { FMODE_WRITE, FS_MAGIC } from '../vfs/types.ts';
 import { type EvmApi, readProtectedXattrs } from './api.ts';
 import { calcHmacOrHash } from './digest.ts';
+import { withBootCertificate } from './keys.machine.ts';
 import { EVM_REASON } from './reasons.ts';
 import * as st from './state.ts';
 
@@ -71,7 +72,7 @@ export class Evm implements EvmApi {
 
   /** evm_load_x509(): a certificate was loaded to .evm at boot. */
   x509Loaded(): void {
-    this.state = { ...this.state, initialized: (this.state.initialized | st.EVM_INIT_X509) >>> 0 };
+    this.state = { ...this.state, initialized: withBootCertificate(this.state.initialized) };
   }
 
   #has(bits: number): boolean {
@@ -129,7 +130,9 @@ export class Evm implements EvmApi {
       algo,
       hmacKey: this.state.hmacKey,
     });
-    if (real !== inode) this.#setIint(inode, { metadata: { inode: real, version: meta.iVersion } });
+    const calculated = result.ok || result.errno === 'ENODATA' || result.errno === 'EPERM';
+    if (real !== inode && calculated)
+      this.#setIint(inode, { metadata: { inode: real, version: meta.iVersion } });
     return result;
   }
 
@@ -375,7 +378,7 @@ export class Evm implements EvmApi {
     return 'EPERM';
   }
 
-  inodeSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, _name: string, newMode: number): Err {
+  inodeSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, _name: string, newMode: number | null): Err {
     return this.#setAcl(task, path, inode, newMode);
   }
 

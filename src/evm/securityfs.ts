@@ -3,6 +3,7 @@
 
 import { fromLatin1, latin1 } from '../base/bytes.ts';
 import { type Errno, fail, negative, ok, type Result } from '../base/errno.ts';
+import { kstrtou } from '../base/kstrtox.ts';
 import { AUDIT_INTEGRITY_EVM_XATTR, untrusted } from '../integrity/audit.ts';
 import { XATTR_SECURITY_PREFIX } from '../integrity/xattr.ts';
 import type { PseudoNode } from '../vfs/api.ts';
@@ -10,18 +11,19 @@ import { CAP_SYS_ADMIN, XATTR_NAME_MAX } from '../vfs/constants.ts';
 import { capable } from '../vfs/perm.ts';
 import type { FileId, VfsTask } from '../vfs/types.ts';
 import type { Evm } from './evm.ts';
+import { withKeyBits } from './keys.machine.ts';
 import { EVM_REASON } from './reasons.ts';
 import * as st from './state.ts';
 
-/** kstrtouint() with base 0: EINVAL for anything but a number, ERANGE over 32 bits. */
-function kstrtouint(text: string): Result<number> {
-  const m = /^\+?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\n?$/.exec(text);
-  if (m === null) return fail('EINVAL');
-  const digits = m[1] as string;
-  const value = /^0[xX]/.test(digits)
-    ? Number(digits)
-    : Number.parseInt(digits, digits.startsWith('0') ? 8 : 10);
-  return value > 0xffffffff ? fail('ERANGE') : ok(value);
+/** Longest text that a number is read from: a sign, 32 digits, newline; what follows is not looked at. */
+const NUMBER_TEXT = 34;
+
+/** @kernel lib/kstrtox.c kstrtouint_from_user() */
+function numberOf(data: Uint8Array): Result<number> {
+  const text = fromLatin1(data.subarray(0, NUMBER_TEXT));
+  const nul = text.indexOf('\0');
+  const parsed = kstrtou(nul < 0 ? text : text.slice(0, nul), 0, 32);
+  return parsed.ok ? ok(Number(parsed.value)) : parsed;
 }
 
 /** @kernel security/integrity/evm/evm_crypto.c evm_init_key() */
@@ -35,7 +37,7 @@ function initKey(evm: Evm, task: VfsTask): Errno | null {
   if (secret.value.length > st.MAX_KEY_SIZE) return 'EINVAL';
   const key = new Uint8Array(st.MAX_KEY_SIZE);
   key.set(secret.value);
-  evm.state = { ...evm.state, hmacKey: key, initialized: (evm.state.initialized | st.EVM_INIT_HMAC) >>> 0 };
+  evm.state = { ...evm.state, hmacKey: key };
   return null;
 }
 
@@ -45,20 +47,17 @@ function writeKey(evm: Evm, task: VfsTask, data: Uint8Array): Result<number> {
     evm.env.trace.emit('evm.key', {}, EVM_REASON['evm.setup_complete']);
     return fail('EPERM');
   }
-  const parsed = kstrtouint(fromLatin1(data));
+  const parsed = numberOf(data);
   if (!parsed.ok) return parsed;
-  let bits = parsed.value;
+  const bits = parsed.value;
   if (bits === 0 || (bits & ~st.EVM_INIT_MASK) !== 0) return fail('EINVAL');
   const now = evm.state.initialized;
   if (bits & st.EVM_ALLOW_METADATA_WRITES && now & st.EVM_INIT_HMAC) return fail('EPERM');
   if (bits & st.EVM_INIT_HMAC) {
     const failed = initKey(evm, task);
     if (failed !== null) return fail(failed);
-    bits = (bits | st.EVM_SETUP_COMPLETE) >>> 0;
   }
-  let initialized = (evm.state.initialized | bits) >>> 0;
-  if (initialized & st.EVM_INIT_HMAC) initialized = (initialized & ~st.EVM_ALLOW_METADATA_WRITES) >>> 0;
-  evm.state = { ...evm.state, initialized };
+  evm.state = { ...evm.state, initialized: withKeyBits(now, bits) };
   return ok(data.length);
 }
 

@@ -7,7 +7,7 @@ import { type Err, negative } from '../base/errno.ts';
 import { enabled } from '../base/profile.ts';
 import { AUDIT_INTEGRITY_DATA } from '../integrity/audit.ts';
 import { integrityDigsigVerify } from '../integrity/digsig.ts';
-import { HASH_ALGO__LAST, HASH_ALGO_NAME, hashAlgo, kernelHash } from '../integrity/hash-info.ts';
+import { HASH_ALGO_NAME, hashAlgo, kernelHash } from '../integrity/hash-info.ts';
 import * as S from '../integrity/status.ts';
 import * as X from '../integrity/xattr.ts';
 import { FMODE_CREATED, type InodeKey, type OpenFile, type PathRef, type VfsTask } from '../vfs/types.ts';
@@ -41,8 +41,8 @@ export function readLabel(ima: ImaCursor, inode: InodeKey): Label {
   return value === undefined ? { value: null, length: ENODATA } : { value, length: value.length };
 }
 
-function knownAlgo(algo: number | undefined): string | null {
-  return algo !== undefined && algo < HASH_ALGO__LAST ? (HASH_ALGO_NAME[algo] as string) : null;
+function knownAlgo(algo: number): string | null {
+  return HASH_ALGO_NAME[algo] ?? null;
 }
 
 /**
@@ -60,7 +60,7 @@ export function labelHashAlgo(value: Uint8Array | null, imaHashAlgo: string): st
       return knownAlgo(hdr.hashAlgo) ?? imaHashAlgo;
     }
     case X.IMA_XATTR_DIGEST_NG:
-      return knownAlgo(value[1]) ?? imaHashAlgo;
+      return knownAlgo(value[1] as number) ?? imaHashAlgo;
     case X.IMA_XATTR_DIGEST:
       if (value.length === 21) return value.subarray(17).every((b) => b === 0) ? 'md5' : 'sha1';
       return value.length === 17 ? 'md5' : imaHashAlgo;
@@ -97,7 +97,7 @@ function signatureRequired(iint: Iint): { readonly cause: string; readonly reaso
  */
 function verifyHash(value: Uint8Array, hash: FileHash, start: number): Verdict {
   const end = 1 + start + hash.digest.length;
-  if (value.length >= end && equalBytes(value.subarray(1 + start, end), hash.digest)) return PASSED;
+  if (equalBytes(value.subarray(1 + start, end), hash.digest)) return PASSED;
   return failed('invalid-hash', R['ima.invalid_hash']);
 }
 

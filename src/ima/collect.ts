@@ -14,7 +14,8 @@ import {
 } from '../integrity/hash-info.ts';
 import type { VfsApi } from '../vfs/api.ts';
 import { O_DIRECT } from '../vfs/constants.ts';
-import type { Content, Inode, OpenFile, VfsTask } from '../vfs/types.ts';
+import { kernfsRefuses } from '../vfs/filesystems.ts';
+import { type Content, FMODE_READ, type Inode, type OpenFile, type VfsTask } from '../vfs/types.ts';
 import { IMA_COLLECTED, IMA_VERITY_REQUIRED } from './constants.ts';
 import { auditMessage, byteText, type ImaCursor, noMemory } from './cursor.ts';
 import { iintStep } from './iint.ts';
@@ -48,9 +49,17 @@ function asRead(content: Content, size: number, pageSize: number): Content | nul
 export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashOutcome {
   const { vfs, profile } = ima.env;
   if ((file.flags & O_DIRECT) !== 0) return { err: 'EINVAL', hash: zeroHash(ima.state.hashAlgo) };
+  const inode = vfs.inode(file.inode);
+  // What is not open for reading is opened once more.
+  const reopens = (file.fmode & FMODE_READ) === 0;
+  if (
+    reopens &&
+    inode.pseudo !== null &&
+    kernfsRefuses(vfs.superblock(inode.sb).type, inode.mode, FMODE_READ)
+  )
+    return { err: 'EACCES', hash: zeroHash(alg) };
   if (!cryptoHasAlg(profile, alg)) return { err: 'ENOENT', hash: zeroHash(alg) };
   if (noMemory(ima, 'ima_calc_file_hash')) return { err: 'ENOMEM', hash: zeroHash(alg) };
-  const inode = vfs.inode(file.inode);
   if (inode.pseudo !== null) {
     // Pseudo files give less than their size says: an unexpected end, unless the size is 0.
     if (inode.size > 0) return { err: 'EINVAL', hash: zeroHash(alg) };

@@ -88,7 +88,7 @@ export const MAX_ID = 0xfffffffe;
 /** Owners can be outside of what a mount maps: -1, which is larger than every id. */
 export const MAX_OWNER = 0xffffffff;
 
-/** Where each dimension stands in a box; LSM conditions follow behind. */
+/** Where each dimension stands in a box; labels and conditions of designs follow behind. */
 const DIM = {
   hook: 0,
   fs: 1,
@@ -105,7 +105,7 @@ const DIM = {
   fgroup: 12,
   keyring: 13,
   label: 14,
-  lsm: 15,
+  others: 15,
 } as const;
 
 /** Dimensions that belong to the inode: what they hold is the same at every access to a file. */
@@ -152,8 +152,11 @@ function fsPlaces(rules: readonly ImaRule[]): readonly FsPlace[] {
   return [...known, ...free.flatMap((name) => magics.map((magic) => ({ name, magic })))];
 }
 
-const lsmKeys = (rule: ImaRule): string[] =>
-  rule.lsm.flatMap((c, i) => (c === null ? [] : [`${LSM_FIELDS[i]}=${c.value}`]));
+/** Conditions that hold or do not, each for itself: labels, and what designs add. */
+const otherKeys = (rule: ImaRule): string[] => [
+  ...rule.lsm.flatMap((c, i) => (c === null ? [] : [`${LSM_FIELDS[i]}=${c.value}`])),
+  ...(rule.extra ?? []).map(({ keyword, op, value }) => `${keyword}${op}${value}`),
+];
 
 /** An access as one place of every dimension stands for it. */
 export interface Access {
@@ -182,7 +185,7 @@ export class AccessSpace {
   readonly #groups: readonly number[];
   readonly #keyrings: readonly string[];
   readonly #labels: readonly string[];
-  readonly #lsm: readonly string[];
+  readonly #others: readonly string[];
   readonly #full: Box;
 
   constructor(rules: readonly ImaRule[], actions: number) {
@@ -196,12 +199,12 @@ export class AccessSpace {
     this.#groups = idStarts(rules, (r) => r.fgroup);
     this.#keyrings = unique([...rules.flatMap((r) => r.keyrings ?? []), OTHER]);
     this.#labels = unique([...rules.flatMap((r) => r.label ?? []), OTHER]);
-    this.#lsm = unique(rules.flatMap(lsmKeys));
+    this.#others = unique(rules.flatMap(otherKeys));
     const [u, g] = [this.#uids.length, this.#gids.length];
     this.#full = [
       ...[this.#hooks.length, this.#fs.length, this.#uuids.length, 2, u, u, u, 2, g, g, g],
       ...[this.#owners.length, this.#groups.length, this.#keyrings.length, this.#labels.length],
-      ...this.#lsm.map(() => 2),
+      ...this.#others.map(() => 2),
     ].map(all);
   }
 
@@ -257,7 +260,7 @@ export class AccessSpace {
       change[DIM.fowner] = idPlaces(this.#owners, MAX_OWNER, rule.fownerOp, rule.fowner);
     if (has(rule, C.IMA_FGROUP))
       change[DIM.fgroup] = idPlaces(this.#groups, MAX_OWNER, rule.fgroupOp, rule.fgroup);
-    for (const key of lsmKeys(rule)) change[DIM.lsm + this.#lsm.indexOf(key)] = 1n;
+    for (const key of otherKeys(rule)) change[DIM.others + this.#others.indexOf(key)] = 1n;
     const uids = idPlaces(this.#uids, MAX_ID, rule.uidOp, rule.uid);
     const gids = idPlaces(this.#gids, MAX_ID, rule.gidOp, rule.gid);
     const byUid = idCases(uids, has(rule, C.IMA_UID), has(rule, C.IMA_EUID), DIM.uid, DIM.setuid);
@@ -267,7 +270,10 @@ export class AccessSpace {
 
   /** What two rules have in common as far as the file itself goes, whatever is done with it. */
   sameFile(a: Region, b: Region): boolean {
-    const dims = [...INODE_DIMS, ...this.#lsm.flatMap((k, i) => (k.startsWith('obj_') ? [DIM.lsm + i] : []))];
+    const dims = [
+      ...INODE_DIMS,
+      ...this.#others.flatMap((k, i) => (k.startsWith('obj_') ? [DIM.others + i] : [])),
+    ];
     const meet = (x: Box, y: Box): boolean => dims.every((d) => ((x[d] as bigint) & (y[d] as bigint)) !== 0n);
     return onFiles(this.#hooks, a).some((x) => onFiles(this.#hooks, b).some((y) => meet(x, y)));
   }

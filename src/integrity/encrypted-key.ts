@@ -1,7 +1,6 @@
 // Keys of type `encrypted`: a random or given secret that user space only sees encrypted under a master
 // key. EVM's HMAC key is one. The master key is only asked for when the secret is loaded or read: making
-// one needs none. Master keys of type user are modelled; trusted master keys (sealed in a TPM) and the
-// ecryptfs format are not.
+// one needs none. Master keys are of type user or trusted (sealed in a TPM); the ecryptfs format is left out.
 
 import { concat, equalBytes, fromHex, fromLatin1, latin1, toHex } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/errno.ts';
@@ -19,8 +18,8 @@ const MAX_TEXT = 32767;
 const ENC32_PAYLOAD_LEN = 32;
 const FORMATS: readonly string[] = ['default', 'ecryptfs', 'enc32'];
 
-/** Finds the payload of the master key by its description. */
-export type MasterKey = (description: string) => Result<Uint8Array>;
+/** Finds the secret of the master key by its type and description. */
+export type MasterKey = (type: 'user' | 'trusted', description: string) => Result<Uint8Array>;
 
 interface Datablob {
   readonly command: 'new' | 'load';
@@ -130,7 +129,8 @@ function load(blob: Datablob, length: number, hex: string, master: MasterKey): R
 
 /** @kernel security/keys/encrypted-keys/encrypted.c request_master_key() */
 function findMaster(description: string, master: MasterKey): Result<Uint8Array> {
-  return masterType(description) === 'user:' ? master(description.slice('user:'.length)) : fail('ENOKEY');
+  const type = masterType(description) === 'user:' ? 'user' : 'trusted';
+  return master(type, description.slice(type.length + 1));
 }
 
 /**

@@ -11,6 +11,10 @@ export const KEYRING_REASON = defineReasons({
     text: 'no key {key} can be reached from the keyrings that were searched',
     source: 'security/keys/keyring.c keyring_search_rcu()',
   },
+  'keys.seal_refused': {
+    text: 'the TPM refuses to {what} the secret: {rc}',
+    source: 'security/keys/trusted-keys/trusted_tpm2.c tpm2_seal_trusted(), tpm2_unseal_trusted()',
+  },
   'keys.restricted': {
     text: 'the keyring {keyring} only takes keys that its restriction accepts',
     source: 'crypto/asymmetric_keys/restrict.c',

@@ -15,6 +15,7 @@ import {
   KEY_NEED_READ,
   KEY_NEED_SEARCH,
   KEY_NEED_SETATTR,
+  KEY_NEED_VIEW,
   KEY_NEED_WRITE,
   KEY_POS_ALL,
   KEY_POS_LINK,
@@ -26,13 +27,17 @@ import {
   KEY_SPEC_SESSION_KEYRING,
   KEY_SPEC_USER_KEYRING,
   KEY_SPEC_USER_SESSION_KEYRING,
+  KEY_USR_ALL,
   KEY_USR_READ,
   KEY_USR_VIEW,
   type Key,
   type KeyringsState,
   type KeyTask,
   type KeyType,
+  NO_GID,
 } from './keys-types.ts';
+import { procKeys } from './proc-keys.ts';
+import { type TrustedEnv, trustedInstantiate, trustedRead, trustedUpdate } from './trusted-key.ts';
 
 /** What other rooms want to hear: a key was linked (ima_post_key_create_or_update). */
 export interface KeyringListeners {
@@ -48,6 +53,10 @@ export interface KeyringsEnv {
    * keyring.
    */
   readonly joinSession?: (task: KeyTask, serial: number) => void;
+  /** How many tasks have a keyring as their session keyring; without it none is counted. */
+  readonly sessionUsers?: (serial: number) => number;
+  /** What seals trusted keys; null on a machine without a TPM, which does not have that key type. */
+  readonly trusted?: (task: KeyTask | null) => TrustedEnv | null;
   /** verify_pkcs7_signature() of a detached message against .builtin_trusted_keys (for .blacklist). */
   readonly verifyBuiltin: (keys: Keyrings, data: Uint8Array, der: Uint8Array) => Err;
 }
@@ -58,11 +67,12 @@ const TYPES: ReadonlySet<string> = new Set([
   'logon',
   'asymmetric',
   'encrypted',
+  'trusted',
   'blacklist',
 ]);
 /** Types with ->update and with ->read. */
-const UPDATES: ReadonlySet<KeyType> = new Set(['user', 'logon', 'encrypted', 'keyring']);
-const READS: ReadonlySet<KeyType> = new Set(['user', 'encrypted', 'keyring']);
+const UPDATES: ReadonlySet<KeyType> = new Set(['user', 'logon', 'encrypted', 'trusted', 'keyring']);
+const READS: ReadonlySet<KeyType> = new Set(['user', 'encrypted', 'trusted', 'keyring']);
 const MAX_PAYLOAD = 1024 * 1024 - 1;
 const MAX_USER_PAYLOAD = 32767;
 const FIRST_SERIAL = 0x10000001;
@@ -72,6 +82,7 @@ export function newKeyrings(): KeyringsState {
     keys: ImmutableMap(),
     named: ImmutableMap(),
     userKeyrings: ImmutableMap(),
+    userRegister: null,
     nextSerial: FIRST_SERIAL,
   };
 }
@@ -100,8 +111,10 @@ export class Keyrings {
       revoked: false,
       builtin: false,
       keep: false,
+      inQuota: false,
       payload: null,
       encrypted: null,
+      trusted: null,
       links: spec.type === 'keyring' ? [] : null,
       restriction: null,
       ...spec,
@@ -153,24 +166,42 @@ export class Keyrings {
    * `_uid.N` and `_uid_ses.N`, made when first needed.
    * @kernel security/keys/process_keys.c look_up_user_keyrings()
    */
-  #userRings(uid: number): readonly [user: number, session: number] {
+  lookUpUserKeyrings(uid: number): readonly [user: number, session: number] {
     const there = this.state.userKeyrings.get(uid);
     if (there !== undefined) return there;
-    const perm =
-      (KEY_POS_WRITE | KEY_POS_READ | KEY_POS_VIEW | KEY_POS_SEARCH | KEY_POS_LINK) & ~KEY_POS_SETATTR;
-    const rights = perm | 0x003f0000;
+    const register = this.#register();
+    const rights = (KEY_POS_ALL & ~KEY_POS_SETATTR) | KEY_USR_ALL;
     const ring = (description: string): Key =>
-      this.alloc({ type: 'keyring', description, uid, gid: 0xffffffff, perm: rights });
+      this.alloc({ type: 'keyring', description, uid, gid: NO_GID, perm: rights, inQuota: true });
     const user = ring(`_uid.${uid}`);
+    this.link(register, user.serial);
     const session = ring(`_uid_ses.${uid}`);
     this.link(session.serial, user.serial);
+    this.link(register, session.serial);
     const pair = [user.serial, session.serial] as const;
     this.state = { ...this.state, userKeyrings: this.state.userKeyrings.set(uid, pair) };
     return pair;
   }
 
+  /** @kernel security/keys/process_keys.c get_user_register() */
+  #register(): number {
+    const there = this.state.userRegister;
+    if (there !== null) return there;
+    const perm = KEY_POS_WRITE | KEY_POS_SEARCH | KEY_USR_VIEW | KEY_USR_READ;
+    const made = this.alloc({
+      type: 'keyring',
+      description: '.user_reg',
+      uid: 0,
+      gid: NO_GID,
+      perm,
+      inQuota: true,
+    });
+    this.state = { ...this.state, userRegister: made.serial };
+    return made.serial;
+  }
+
   #sessionOf(task: KeyTask): number {
-    return task.sessionKeyring !== 0 ? task.sessionKeyring : this.#userRings(task.cred.uid)[1];
+    return task.sessionKeyring !== 0 ? task.sessionKeyring : this.lookUpUserKeyrings(task.cred.uid)[1];
   }
 
   /**
@@ -181,18 +212,22 @@ export class Keyrings {
     const { joinSession } = this.env;
     if (ring !== KEY_SPEC_SESSION_KEYRING || task.sessionKeyring !== 0 || joinSession === undefined)
       return task;
-    this.#userRings(task.cred.uid);
+    this.lookUpUserKeyrings(task.cred.uid);
     const { uid, gid } = task.cred;
     const perm = KEY_POS_ALL | KEY_USR_VIEW | KEY_USR_READ;
-    const made = this.alloc({ type: 'keyring', description: '_ses', uid, gid, perm });
+    const made = this.alloc({ type: 'keyring', description: '_ses', uid, gid, perm, inQuota: true });
     joinSession(task, made.serial);
     return { ...task, sessionKeyring: made.serial };
   }
 
-  /** Whether the task's own keyrings lead to a key. */
+  /**
+   * Whether the task's session keyring, or its user's where it has none, leads to a key.
+   * @kernel security/keys/process_keys.c search_cred_keyrings_rcu()
+   */
   #possesses(task: KeyTask, serial: number): boolean {
     const seen = new Set<number>();
-    const queue = [this.#sessionOf(task), ...this.#userRings(task.cred.uid)];
+    const session = task.sessionKeyring || this.state.userKeyrings.get(task.cred.uid)?.[1];
+    const queue = session === undefined ? [] : [session];
     for (let s = queue.pop(); s !== undefined; s = queue.pop()) {
       if (s === serial) return true;
       if (seen.has(s)) continue;
@@ -203,14 +238,14 @@ export class Keyrings {
   }
 
   /** @kernel security/keys/permission.c key_task_permission() */
-  permitted(task: KeyTask, key: Key, need: number): boolean {
+  permitted(task: KeyTask, key: Key, need: number, possessed?: boolean): boolean {
     const { cred } = task;
     let bits = key.perm;
     if (key.uid === cred.fsuid) bits = key.perm >>> 16;
-    else if (key.gid !== 0xffffffff && key.perm & 0x3f00) {
+    else if (key.gid !== NO_GID && key.perm & 0x3f00) {
       if (key.gid === cred.fsgid || cred.groups.includes(key.gid)) bits = key.perm >>> 8;
     }
-    if (this.#possesses(task, key.serial)) bits |= key.perm >>> 24;
+    if (possessed ?? this.#possesses(task, key.serial)) bits |= key.perm >>> 24;
     return (bits & need) === need;
   }
 
@@ -222,16 +257,23 @@ export class Keyrings {
     let serial: number | undefined;
     if (typeof id === 'string') serial = this.state.named.get(id);
     else if (id === KEY_SPEC_SESSION_KEYRING) serial = this.#sessionOf(task);
-    else if (id === KEY_SPEC_USER_KEYRING) serial = this.#userRings(task.cred.uid)[0];
-    else if (id === KEY_SPEC_USER_SESSION_KEYRING) serial = this.#userRings(task.cred.uid)[1];
+    else if (id === KEY_SPEC_USER_KEYRING) serial = this.lookUpUserKeyrings(task.cred.uid)[0];
+    else if (id === KEY_SPEC_USER_SESSION_KEYRING) serial = this.lookUpUserKeyrings(task.cred.uid)[1];
     else if (id < 0) return fail('EINVAL');
     else serial = id;
     const key = serial === undefined ? undefined : this.key(serial);
     if (key === undefined) return fail('ENOKEY');
-    if (!this.permitted(task, key, need))
+    // What a task names by a special number is its own.
+    const own = typeof id === 'number' && id < 0 ? true : undefined;
+    if (!this.permitted(task, key, need, own))
       return this.#refuse('EACCES', KEYRING_REASON['keys.no_permission'], key.description);
     if (key.revoked) return fail('EKEYREVOKED');
     return ok(key);
+  }
+
+  /** key_type_lookup(): trusted keys need a TPM when the kernel starts. */
+  #registered(type: string): boolean {
+    return TYPES.has(type) && (type !== 'trusted' || (this.env.trusted?.(null) ?? null) !== null);
   }
 
   /** Notes in the trace why a key or a signature was refused; gives the errno back. */
@@ -260,7 +302,7 @@ export class Keyrings {
     const actor = this.#withSession(task, ring);
     const found = this.lookup(actor, ring, KEY_NEED_WRITE);
     if (!found.ok) return found;
-    if (!TYPES.has(type)) return fail('ENODEV');
+    if (!this.#registered(type)) return fail('ENODEV');
     return this.createOrUpdate(actor, found.value.serial, type as KeyType, description, payload, {});
   }
 
@@ -312,6 +354,7 @@ export class Keyrings {
       gid: task?.cred.fsgid ?? 0,
       perm: options.perm ?? rights | read | write,
       builtin: options.builtin ?? false,
+      inQuota: task !== null && options.builtin !== true,
     });
     const r = this.#instantiate(task, made, payload);
     if (!r.ok) {
@@ -357,6 +400,13 @@ export class Keyrings {
           : encryptedUpdate(key.encrypted, payload);
       return r.ok ? ok({ ...key, encrypted: r.value }) : r;
     }
+    if (key.type === 'trusted') {
+      const env = this.env.trusted?.(task) ?? null;
+      if (env === null) return fail('ENODEV');
+      const r =
+        key.trusted === null ? trustedInstantiate(payload, env) : trustedUpdate(key.trusted, payload, env);
+      return r.ok ? ok({ ...key, trusted: r.value }) : r;
+    }
     if (key.type === 'blacklist' && !key.builtin) {
       const err = this.env.verifyBuiltin(this, latin1(key.description), payload);
       if (err !== 0) return fail(err);
@@ -364,11 +414,12 @@ export class Keyrings {
     return ok(key.type === 'keyring' ? key : { ...key, payload });
   }
 
-  /** @kernel security/keys/encrypted-keys/encrypted.c request_user_key() */
+  /** @kernel security/keys/encrypted-keys/encrypted.c request_user_key(), request_trusted_key() */
   #masterKey(task: KeyTask | null): MasterKey {
-    return (description) => {
-      const key = this.requestKey(task, 'user', description);
-      return key.ok ? ok(key.value.payload ?? new Uint8Array(0)) : key;
+    return (type, description) => {
+      const key = this.requestKey(task, type, description);
+      if (!key.ok) return key;
+      return ok((type === 'user' ? key.value.payload : key.value.trusted?.key) ?? new Uint8Array(0));
     };
   }
 
@@ -389,11 +440,12 @@ export class Keyrings {
   search(task: KeyTask, ring: number | string, type: string, description: string): Result<number> {
     const found = this.lookup(task, ring, KEY_NEED_SEARCH);
     if (!found.ok) return found;
-    if (!TYPES.has(type)) return fail('ENOKEY');
+    if (!this.#registered(type)) return fail('ENOKEY');
     const key = this.#find(found.value.serial, type as KeyType, description);
     if (!key.ok) return key;
     // @kernel security/keys/keyring.c keyring_search_iterator(): the key itself must allow the search
-    if (!this.permitted(task, key.value, KEY_NEED_SEARCH))
+    const possessed = (typeof ring === 'number' && ring < 0) || this.#possesses(task, found.value.serial);
+    if (!this.permitted(task, key.value, KEY_NEED_SEARCH, possessed))
       return fail(this.refused('EACCES', 'keys.no_permission', description));
     return ok(key.value.serial);
   }
@@ -405,6 +457,7 @@ export class Keyrings {
     if (!this.permitted(task, key, KEY_NEED_READ) && !this.#possesses(task, serial)) return fail('EACCES');
     if (key.revoked) return fail('EKEYREVOKED');
     if (!READS.has(key.type)) return fail('EOPNOTSUPP');
+    if (key.trusted !== null) return ok(trustedRead(key.trusted));
     if (key.encrypted !== null) return encryptedRead(key.encrypted, this.#masterKey(task));
     return ok(key.payload ?? new Uint8Array(0));
   }
@@ -458,19 +511,8 @@ export class Keyrings {
     return key !== undefined && this.permitted(task, key, 1);
   }
 
-  /** Lines of /proc/keys as far as programs look at them: serial, flags, type and description. */
+  /** Text of /proc/keys: the keys that the task may view. */
   list(task: KeyTask): string {
-    let out = '';
-    for (const key of [...this.state.keys.values()].sort((a, b) => a.serial - b.serial)) {
-      if (!this.permitted(task, key, 1)) continue;
-      const serial = key.serial.toString(16).padStart(8, '0');
-      const flags = `I${key.revoked ? 'R' : '-'}-----`;
-      const perm = key.perm.toString(16).padStart(8, '0');
-      const uid = String(key.uid).padStart(5);
-      const gid = key.gid === 0xffffffff ? '   -1' : String(key.gid).padStart(5);
-      out += `${serial} ${flags} ${String(1).padStart(5)} perm ${perm} ${uid} ${gid} ${key.type.slice(0, 9).padEnd(9)} `;
-      out += `${key.description}${key.links === null ? '' : `: ${key.links.length === 0 ? 'empty' : key.links.length}`}\n`;
-    }
-    return out;
+    return procKeys(this.state, (key) => this.permitted(task, key, KEY_NEED_VIEW), this.env.sessionUsers);
   }
 }

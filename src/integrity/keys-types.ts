@@ -5,7 +5,18 @@
 import type { Map as ImmutableMap } from 'immutable';
 import type { VfsTask } from '../vfs/types.ts';
 
-export type KeyType = 'keyring' | 'user' | 'logon' | 'asymmetric' | 'encrypted' | 'blacklist';
+export type KeyType = 'keyring' | 'user' | 'logon' | 'asymmetric' | 'encrypted' | 'trusted' | 'blacklist';
+
+/**
+ * Payload of a trusted key: the secret, the form in which it leaves the kernel, and whether it may be
+ * sealed anew.
+ */
+export interface TrustedPayload {
+  readonly key: Uint8Array;
+  readonly blob: Uint8Array;
+  /** Sealed without fixedTPM and fixedParent. */
+  readonly migratable: boolean;
+}
 
 /** Payload of an encrypted key (security/keys/encrypted-keys). */
 export interface EncryptedPayload {
@@ -41,8 +52,11 @@ export interface Key {
   readonly builtin: boolean;
   /** KEY_FLAG_KEEP on a keyring: its keys cannot be unlinked. */
   readonly keep: boolean;
+  /** KEY_FLAG_IN_QUOTA: made by a program, or one of a user's own keyrings. */
+  readonly inQuota: boolean;
   readonly payload: Uint8Array | null;
   readonly encrypted: EncryptedPayload | null;
+  readonly trusted: TrustedPayload | null;
   /** Serials of what a keyring links to, in link order; null for other types. */
   readonly links: readonly number[] | null;
   readonly restriction: Restriction | null;
@@ -54,6 +68,8 @@ export interface KeyringsState {
   readonly named: ImmutableMap<string, number>;
   /** `_uid.N` and `_uid_ses.N` by user id. */
   readonly userKeyrings: ImmutableMap<number, readonly [user: number, session: number]>;
+  /** `.user_reg`, which holds the users' keyrings; null before the first of them. */
+  readonly userRegister: number | null;
   readonly nextSerial: number;
 }
 
@@ -82,6 +98,9 @@ export const KEY_USR_WRITE = 0x00040000;
 export const KEY_USR_SEARCH = 0x00080000;
 export const KEY_USR_ALL = 0x003f0000;
 export const KEY_USR_SETATTR = 0x00200000;
+
+/** INVALID_GID: no group. */
+export const NO_GID = 0xffffffff;
 
 export const KEY_SPEC_THREAD_KEYRING = -1;
 export const KEY_SPEC_PROCESS_KEYRING = -2;

@@ -8,7 +8,6 @@ import type { KernelLoadId, KernelReadId } from '../vfs/hooks.ts';
 import type { FileId, InodeKey, MappingId, SbId, VfsTask } from '../vfs/types.ts';
 import type { IpeEnv } from './env.ts';
 import { ipeBuildEvalCtx, ipeEvaluateEvent } from './eval.ts';
-import { kstrtobool } from './kstrtobool.ts';
 import { ipeBootPolicy, ipeInitSecurityfs } from './policy.ts';
 import { IPE_REASON } from './reasons.ts';
 import type { IpeHook, IpeOp, IpeState } from './types.ts';
@@ -26,22 +25,16 @@ const OPERATION: Readonly<Record<KernelReadId | KernelLoadId, IpeOp>> = {
 /** Start values: the kernel parameters `ipe.enforce=` and `ipe.success_audit=`, and the LSM list. */
 export interface IpeOptions {
   readonly enabled?: boolean;
-  /** Text of the parameters as given; one that is no boolean is ignored, an empty one means true. */
-  readonly enforce?: string;
-  readonly successAudit?: string;
-}
-
-function parameter(text: string | undefined, fallback: boolean): boolean {
-  if (text === undefined) return fallback;
-  return kstrtobool(text === '' ? '1' : text) ?? fallback;
+  readonly enforce?: boolean;
+  readonly successAudit?: boolean;
 }
 
 /** State of a kernel that just booted; the boot policy is put in force by `init`. */
 export function newIpe(options: IpeOptions = {}): IpeState {
   return {
     enabled: options.enabled ?? true,
-    enforce: parameter(options.enforce, true),
-    successAudit: parameter(options.successAudit, false),
+    enforce: options.enforce ?? true,
+    successAudit: options.successAudit ?? false,
     directories: ImmutableMap(),
     active: null,
     nextId: 1,

@@ -54,6 +54,8 @@ export interface RawDiskSpec {
   readonly hashTreeOf?: string;
   /** Bytes of the device. */
   readonly size?: number;
+  /** The device itself, from an image file; its length is the size. */
+  readonly content?: Uint8Array;
 }
 
 /** One firmware or boot loader measurement: extended into every bank and kept in the TCG2 event log. */
@@ -97,10 +99,10 @@ export interface MachineConfig {
   };
   /** IPE boot policy text (CONFIG_IPE_BOOT_POLICY). */
   readonly ipeBootPolicy?: string;
-  /** Designs that were never merged and that this kernel has all the same, by name. */
-  readonly proposals?: readonly string[];
   /** Calls of the kernel that fail, counted from power-on. */
   readonly faults?: FaultsState;
+  /** Designs that were never merged and that this kernel has all the same, by name. */
+  readonly proposals?: readonly string[];
 }
 
 export interface SpawnOptions {

@@ -22,8 +22,8 @@ import type { KernelImage } from './state.ts';
 /** Values that the command line gives to these parameters; undefined where it has none. */
 export interface LsmParameters {
   readonly lsm?: string | undefined;
-  readonly ipeEnforce?: string | undefined;
-  readonly ipeSuccessAudit?: string | undefined;
+  readonly ipeEnforce?: boolean | undefined;
+  readonly ipeSuccessAudit?: boolean | undefined;
 }
 
 /** IPE's hooks with the signatures of the hook table. @kernel security/ipe/ipe.c ipe_hooks */
@@ -96,6 +96,8 @@ export function trustedKeysOf(image: KernelImage): TrustedKeys {
 export function startKeyrings(r: Rooms, image: KernelImage): void {
   allocSystemKeyrings(r.keys, r.profile);
   loadSystemCertificates(r.keys, trustedKeysOf(image));
+  // Root's keyrings are there before any program asks: the recorded kernel shows them right after boot.
+  r.keys.lookUpUserKeyrings(0);
 }
 
 export function integrityKeyring(r: Rooms, which: 'ima' | 'evm', image: KernelImage): void {

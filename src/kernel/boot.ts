@@ -9,6 +9,7 @@ import { newEvm } from '../evm/state.ts';
 import { newIma } from '../ima/boot.ts';
 import { imaSecurityfs } from '../ima/securityfs.ts';
 import { newKeyrings } from '../integrity/keyrings.ts';
+import { kstrtobool } from '../ipe/kstrtobool.ts';
 import { S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { DentryId, DiskLayout, SbId } from '../vfs/types.ts';
 import type { DiskSpec, MachineConfig } from './api.ts';
@@ -78,6 +79,17 @@ function lastValue(line: CommandLine, name: string): string | undefined {
   return last === undefined ? undefined : (last.value ?? '');
 }
 
+/**
+ * A boolean module parameter: the last word that is one counts, a bare name means true.
+ * @kernel kernel/params.c param_set_bool()
+ */
+function boolParameter(line: CommandLine, name: string): boolean | undefined {
+  let out: boolean | undefined;
+  for (const p of line.params)
+    if (p.name.replace(/-/g, '_') === name) out = kstrtobool(p.value ?? '1') ?? out;
+  return out;
+}
+
 /** A size with a suffix, in KiB; null for none. @kernel lib/cmdline.c memparse() */
 function memparse(text: string | undefined): number | null {
   const m = /^(0[xX][0-9a-fA-F]+|\d+)([kKmMgG]?)/.exec(text ?? '');
@@ -100,6 +112,8 @@ function parseParameters(r: Rooms, text: string): CommandLine {
     sysctl = sysctl.set('module.sig_enforce', 'Y');
   const firmware = lastValue(line, 'firmware_class.path');
   if (firmware !== undefined) sysctl = sysctl.set('firmware_class.path', firmware);
+  if (boolParameter(line, 'dm_verity.require_signatures') === true)
+    sysctl = sysctl.set('dm_verity.require_signatures', 'Y');
   const limit = memparse(lastValue(line, 'mem'));
   const ramPages = limit === null ? k.state.ramPages : ramPagesOf(Math.min(limit, k.state.memoryKb));
   k.state = { ...k.state, ramPages, cmdline: text, initArgs: left.initArgs, initEnv: left.initEnv, sysctl };
@@ -162,7 +176,9 @@ function attachDisks(r: Rooms, config: MachineConfig): void {
   for (const disk of config.disks ?? []) attachDisk(r, disk);
   for (const raw of config.rawDisks ?? []) {
     r.vfs.addDevice(raw.name, diskNumber(raw.name), null);
-    if (raw.size !== undefined) r.vfs.updateDevice(raw.name, { size: raw.size });
+    const size = raw.content?.length ?? raw.size;
+    if (size !== undefined) r.vfs.updateDevice(raw.name, { size });
+    if (raw.content !== undefined) r.vfs.updateDevice(raw.name, { content: raw.content });
   }
   const trees = (config.rawDisks ?? []).flatMap((raw) => {
     const data = config.disks?.find((d) => d.name === raw.hashTreeOf);
@@ -284,8 +300,8 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   const security = pseudoFileSystems(r);
   const parameters = {
     lsm: lastValue(line, 'lsm'),
-    ipeEnforce: lastValue(line, 'ipe.enforce'),
-    ipeSuccessAudit: lastValue(line, 'ipe.success_audit'),
+    ipeEnforce: boolParameter(line, 'ipe.enforce'),
+    ipeSuccessAudit: boolParameter(line, 'ipe.success_audit'),
   };
   startLsms(r, parameters, image);
   if (r.smack.state.active) smackFileSystems(r);

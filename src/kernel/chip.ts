@@ -50,6 +50,11 @@ export class LateChip implements TpmChip {
     return this.#bound().state.banks;
   }
 
+  /** The driver that found the device still has it. */
+  get bound(): boolean {
+    return this.#board.kernel.state.tpmNumber === 0;
+  }
+
   /** A command from user space or from the driver's own code. */
   execute(command: Uint8Array): Uint8Array {
     const { tpm } = this.#board;

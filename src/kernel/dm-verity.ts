@@ -2,11 +2,14 @@
 // about it. Forward error correction is refused as an unknown feature; block reads are checked in dm.ts by
 // comparing with the tree's root.
 
-import { fromHex, latin1, toHex } from '../base/bytes.ts';
+import { Set as ImmutableSet } from 'immutable';
+import { EMPTY, fromHex, latin1, toHex } from '../base/bytes.ts';
 import type { Err, Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
 import { digestSize, type HashName } from '../crypto/provider.ts';
-import type { VfsTask } from '../vfs/types.ts';
+import { major, minor } from '../vfs/device.ts';
+import { treeEnd } from '../vfs/dmverity.ts';
+import type { VerityOpened, VfsTask } from '../vfs/types.ts';
 import type { Kernel } from './kernel.ts';
 import { KERNEL_REASON } from './reasons.ts';
 
@@ -14,7 +17,11 @@ export interface VerityTable {
   readonly version: number;
   readonly dataDevice: string;
   readonly hashDevice: string;
+  readonly dataBlockSize: number;
+  readonly hashBlockSize: number;
   readonly dataBlocks: number;
+  /** Where the tree begins on the hash device, in hash blocks. */
+  readonly hashStart: number;
   readonly alg: HashName;
   readonly rootDigest: Uint8Array;
   readonly salt: Uint8Array;
@@ -61,13 +68,22 @@ interface Options {
   signature: Uint8Array | null;
 }
 
-const uint = (text: string | undefined): number | null =>
-  text !== undefined && /^\s*\+?\d+$/.test(text) ? Number(text) : null;
+/** %u and %llu of the kernel's sscanf(): no sign, and what is too long for the type wraps. */
+function unsigned(text: string | undefined, bits: 32 | 64): number | null {
+  return text !== undefined && /^\d+$/.test(text) ? Number(BigInt.asUintN(bits, BigInt(text))) : null;
+}
 
 const powerOfTwo = (n: number | null): n is number => n !== null && n >= 512 && (n & (n - 1)) === 0;
 
+/** The words that the count in front of them takes in. @kernel drivers/md/dm-table.c dm_read_arg_group() */
+function featureWords(words: readonly string[]): Result<readonly string[]> {
+  const count = unsigned(words[0], 32);
+  if (count === null || count > MAX_OPTS || count > words.length - 1) return fail('EINVAL');
+  return ok(words.slice(1, 1 + count));
+}
+
 /**
- * Feature arguments behind their count.
+ * Feature arguments.
  * @kernel drivers/md/dm-verity-target.c verity_parse_opt_args()
  */
 function parseOptions(k: Kernel, task: VfsTask, words: readonly string[]): Result<Options> {
@@ -79,10 +95,7 @@ function parseOptions(k: Kernel, task: VfsTask, words: readonly string[]): Resul
     sigKey: null,
     signature: null,
   };
-  if (words.length === 0) return ok(out);
-  const count = uint(words[0]);
-  if (count === null || count > MAX_OPTS || count > words.length - 1) return fail('EINVAL');
-  const rest = words.slice(1, 1 + count);
+  const rest = words;
   for (let i = 0; i < rest.length; i++) {
     const word = (rest[i] as string).toLowerCase();
     if (MODES.has(word)) {
@@ -111,7 +124,10 @@ function parseOptions(k: Kernel, task: VfsTask, words: readonly string[]): Resul
  * @kernel drivers/md/dm-verity-verify-sig.c verity_verify_root_hash()
  */
 function verifyRootHash(k: Kernel, rootHashText: string, signature: Uint8Array | null): Err {
-  if (signature === null || signature.length === 0) return 0;
+  if (signature === null || signature.length === 0) {
+    if (!k.state.sysctl.has('dm_verity.require_signatures')) return 0;
+    return k.refuse('ENOKEY', KERNEL_REASON['kernel.dm_unsigned']);
+  }
   const { verifyPkcs7 } = k.env.listeners;
   if (verifyPkcs7 === undefined) return 'ENOKEY';
   const config = k.env.profile.config;
@@ -122,6 +138,17 @@ function verifyRootHash(k: Kernel, rootHashText: string, signature: Uint8Array |
     if (err === 'ENOKEY' || err === 'EKEYREJECTED') err = verifyPkcs7(data, signature, 'platform');
   }
   return err === 0 ? 0 : k.refuse(err, KERNEL_REASON['kernel.dm_root_hash']);
+}
+
+type TreePlace = Pick<VerityTable, 'dataBlockSize' | 'hashBlockSize' | 'dataBlocks' | 'hashStart' | 'alg'>;
+
+/** Whether the tree would reach behind the end of its device. */
+function hashDeviceTooSmall(k: Kernel, device: string, place: TreePlace): boolean {
+  const size = k.env.vfs.state.devices.get(device)?.size;
+  const { alg, dataBlockSize, hashBlockSize, dataBlocks, hashStart } = place;
+  if (size === undefined) return false;
+  const params = { alg, dataBlockSize, hashBlockSize, salt: EMPTY, hashType: 1 } as const;
+  return Math.floor(size / hashBlockSize) < treeEnd(params, dataBlocks, hashStart);
 }
 
 /**
@@ -137,18 +164,21 @@ export function verityCtr(
 ): Result<VerityTable> {
   const argv = params.split(/\s+/).filter((w) => w !== '');
   if (argv.length < 10) return fail('EINVAL');
-  const version = uint(argv[0]);
+  const counted = argv.length > 10 ? featureWords(argv.slice(10)) : ok([]);
+  if (!counted.ok) return counted;
+  const version = unsigned(argv[0], 32);
   if (version === null || version > 1) return fail('EINVAL');
   const dataDevice = find(argv[1] as string);
   const hashDevice = find(argv[2] as string);
   if (!dataDevice.ok) return dataDevice;
   if (!hashDevice.ok) return hashDevice;
-  const blockSize = uint(argv[3]);
-  const hashBlockSize = uint(argv[4]);
+  const blockSize = unsigned(argv[3], 32);
+  const hashBlockSize = unsigned(argv[4], 32);
   if (!powerOfTwo(blockSize) || blockSize > 4096 || !powerOfTwo(hashBlockSize)) return fail('EINVAL');
-  const dataBlocks = uint(argv[5]);
+  const dataBlocks = unsigned(argv[5], 64);
   if (dataBlocks === null || sectors > dataBlocks * (blockSize / 512)) return fail('EINVAL');
-  if (uint(argv[6]) === null) return fail('EINVAL');
+  const hashStart = unsigned(argv[6], 64);
+  if (hashStart === null) return fail('EINVAL');
   const alg = argv[7] as string;
   if (!HASHES.has(alg)) return fail('ENOENT');
   const size = digestSize(alg as HashName);
@@ -156,17 +186,18 @@ export function verityCtr(
   if (root.length !== size * 2 || !/^[0-9a-fA-F]*$/.test(root)) return fail('EINVAL');
   const saltText = argv[9] === '-' ? '' : (argv[9] as string);
   if (saltText.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(saltText)) return fail('EINVAL');
-  const options = parseOptions(k, task, argv.slice(10));
+  const place = { dataBlockSize: blockSize, hashBlockSize, dataBlocks, hashStart, alg: alg as HashName };
+  const options = parseOptions(k, task, counted.value);
   if (!options.ok) return options;
   const verified = verifyRootHash(k, root, options.value.signature);
   if (verified !== 0) return fail(verified);
+  if (hashDeviceTooSmall(k, hashDevice.value, place)) return fail('E2BIG');
   const { mode, errorMode, ignoreZeroes, atMostOnce, sigKey } = options.value;
   return ok({
     version,
     dataDevice: dataDevice.value,
     hashDevice: hashDevice.value,
-    dataBlocks,
-    alg: alg as HashName,
+    ...place,
     rootDigest: fromHex(root),
     salt: fromHex(saltText),
     mode,
@@ -175,6 +206,48 @@ export function verityCtr(
     atMostOnce,
     sigKey,
   });
+}
+
+/**
+ * The table over devices that were given as images, for the VFS to read through; undefined where one of them
+ * is known by its files only.
+ */
+export function verityOpened(k: Kernel, table: VerityTable): VerityOpened | undefined {
+  const { devices } = k.env.vfs.state;
+  const { dataDevice, hashDevice, dataBlocks, hashStart, alg, dataBlockSize, hashBlockSize, salt } = table;
+  if (devices.get(dataDevice)?.content === undefined) return undefined;
+  if (devices.get(hashDevice)?.content === undefined) return undefined;
+  return {
+    dataDevice,
+    hashDevice,
+    params: { alg, dataBlockSize, hashBlockSize, salt, hashType: table.version === 0 ? 0 : 1 },
+    dataBlocks,
+    hashStart,
+    rootHash: table.rootDigest,
+    mode: table.mode,
+    ignoreZeroes: table.ignoreZeroes,
+    validated: table.atMostOnce ? ImmutableSet() : null,
+  };
+}
+
+/**
+ * A damaged block: a line in the log, and the end of the machine where the table asks for it.
+ * @kernel drivers/md/dm-verity-target.c verity_handle_err()
+ */
+export function dmVerityCorrupted(k: Kernel, device: string, block: number, mode: string | null): void {
+  const opened = k.env.vfs.state.devices.get(device)?.opened;
+  const rdev = k.env.vfs.state.devices.get(opened?.dataDevice ?? device)?.rdev ?? 0;
+  k.printk(`device-mapper: verity: ${major(rdev)}:${minor(rdev)}: data block ${block} is corrupted`);
+  const data = { device, block, mode: mode ?? 'eio' };
+  k.env.trace.emit('kernel.dm_corruption', data, KERNEL_REASON['kernel.dm_corrupted']);
+  if (mode !== 'restart_on_corruption' && mode !== 'panic_on_corruption') return;
+  const why = 'dm-verity device corrupted';
+  const line =
+    mode === 'panic_on_corruption'
+      ? `Kernel panic - not syncing: ${why}`
+      : `reboot: Restarting system with command '${why}'`;
+  k.printk(line);
+  k.state = { ...k.state, panic: why, tasks: k.state.tasks.clear() };
 }
 
 /**

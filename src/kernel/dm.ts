@@ -11,7 +11,7 @@ import { CAP_SYS_ADMIN, S_IFBLK, S_IFMT } from '../vfs/constants.ts';
 import { major, makedev, minor } from '../vfs/device.ts';
 import type { DmTable } from './api.ts';
 import { mirrorFileSystem } from './dm-mirror.ts';
-import { type VerityTable, verityCtr, verityImaText } from './dm-verity.ts';
+import { type VerityTable, verityCtr, verityImaText, verityOpened } from './dm-verity.ts';
 import type { Kernel } from './kernel.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { DmDevice, DmTarget, Task } from './state.ts';
@@ -20,6 +20,7 @@ import { capable } from './task.ts';
 const DM_MAJOR = 253;
 const DM_VERSION = 'dm_version=4.48.0;';
 const LABEL = 'device-mapper';
+const SECTOR = 512;
 
 /** Escapes the separators of the key=value text. @kernel drivers/md/dm-ima.c fix_separator_chars() */
 function escaped(text: string): string {
@@ -41,8 +42,22 @@ function find(k: Kernel, name: string): DmDevice | undefined {
   return k.state.dm.find((d) => d.name === name);
 }
 
+/** All device-mapper devices, and a mark on the block devices that their tables stand on. */
+function setDevices(k: Kernel, dm: readonly DmDevice[]): void {
+  const { vfs } = k.env;
+  const below = (list: readonly DmDevice[]): string[] =>
+    list.flatMap((d) => [d.active, d.inactive].flatMap((t) => (t === null ? [] : t.devices)));
+  const now = new Set(below(dm));
+  for (const name of below(k.state.dm)) if (!now.has(name)) vfs.updateDevice(name, { claimed: false });
+  for (const name of now) vfs.updateDevice(name, { claimed: true });
+  k.state = { ...k.state, dm };
+}
+
 function replace(k: Kernel, device: DmDevice): void {
-  k.state = { ...k.state, dm: k.state.dm.map((d) => (d.name === device.name ? device : d)) };
+  setDevices(
+    k,
+    k.state.dm.map((d) => (d.name === device.name ? device : d)),
+  );
 }
 
 /** "only root can play with this" */
@@ -62,7 +77,7 @@ export function dmCreate(k: Kernel, task: Task, name: string): Result<number> {
   let free = 0;
   while (k.state.dm.some((d) => d.minor === free)) free++;
   const device: DmDevice = { name, minor: free, active: null, inactive: null };
-  k.state = { ...k.state, dm: [...k.state.dm, device] };
+  setDevices(k, [...k.state.dm, device]);
   const number = makedev(DM_MAJOR, free);
   k.env.vfs.addDevice(`dm-${free}`, number, null);
   k.env.trace.emit('kernel.dm_create', { name, device: `dm-${free}` });
@@ -70,8 +85,9 @@ export function dmCreate(k: Kernel, task: Task, name: string): Result<number> {
 }
 
 /**
- * Name of the block device that a parameter means: a path, or `major:minor`.
- * @kernel block/bdev.c lookup_bdev()
+ * Name of the block device that a parameter means: a path, or `major:minor`. It is claimed for device-mapper,
+ * which a mounted file system has done already.
+ * @kernel drivers/md/dm-table.c dm_get_device(), block/bdev.c lookup_bdev(), bd_prepare_to_claim()
  */
 function deviceNamed(k: Kernel, task: Task, text: string): Result<string> {
   const { vfs } = k.env;
@@ -85,7 +101,11 @@ function deviceNamed(k: Kernel, task: Task, text: string): Result<string> {
     if ((inode.mode & S_IFMT) !== S_IFBLK) return fail('ENOTBLK');
     rdev = inode.rdev;
   }
-  for (const device of vfs.state.devices.values()) if (device.rdev === rdev) return ok(device.name);
+  for (const device of vfs.state.devices.values()) {
+    if (device.rdev !== rdev) continue;
+    const mounted = device.sb !== null && vfs.superblock(device.sb).mounted > 0;
+    return mounted ? fail('EBUSY') : ok(device.name);
+  }
   return fail('ENXIO');
 }
 
@@ -120,24 +140,31 @@ export function dmTableLoad(k: Kernel, task: Task, table: DmTable): Err {
   let verity: VerityTable | null = null;
   let text: string;
   let below: string;
+  let devices: readonly string[];
   if (table.target === 'verity') {
     const made = verityCtr(k, task, table.params, table.sectors, (t) => deviceNamed(k, task, t));
     if (!made.ok) return k.refuse(made.errno, KERNEL_REASON['kernel.dm_refused'], { name: table.name });
     verity = made.value;
     below = verity.dataDevice;
+    devices = [below, verity.hashDevice];
     text = verityImaText(verity, numberOf(k));
   } else if (table.target === 'linear') {
     const made = linearText(k, task, table.params);
     if (!made.ok) return k.refuse(made.errno, KERNEL_REASON['kernel.dm_refused'], { name: table.name });
     below = made.value.device;
+    devices = [below];
     text = made.value.text;
   } else return k.refuse('EINVAL', KERNEL_REASON['kernel.dm_refused'], { target: table.target });
+  // validate_hardware_logical_block_alignment(): the target asks for whole data blocks.
+  if (table.sectors % ((verity?.dataBlockSize ?? SECTOR) / SECTOR) !== 0)
+    return k.refuse('EINVAL', KERNEL_REASON['kernel.dm_refused'], { name: table.name });
   const whole = `${DM_VERSION}${deviceData(table.name, device.minor)}target_index=0,target_begin=0,target_len=${table.sectors},${text}`;
   measure(k, task, 'dm_table_load', whole);
   const inactive: DmTarget = {
     target: table.target,
     sectors: table.sectors,
     below,
+    devices,
     verity,
     tableHash: `sha256:${toHex(crypto().hash('sha256', utf8(whole)))}`,
   };
@@ -156,6 +183,13 @@ function treeFits(k: Kernel, table: VerityTable): boolean {
   );
 }
 
+/** Bytes that the file system below needs; a device that is shorter cannot be mounted. */
+function fileSystemSize(k: Kernel, target: DmTarget): number {
+  const { verity } = target;
+  const known = k.env.vfs.state.devices.get(target.below)?.size;
+  return known ?? (verity === null ? 0 : verity.dataBlocks * verity.dataBlockSize);
+}
+
 /** Puts the file system below (or nothing) on the device, and its integrity properties. */
 function activate(k: Kernel, device: DmDevice, target: DmTarget): void {
   const { vfs } = k.env;
@@ -164,9 +198,14 @@ function activate(k: Kernel, device: DmDevice, target: DmTarget): void {
   const lower = vfs.state.devices.get(target.below)?.sb ?? null;
   const { verity } = target;
   const readable = lower !== null && (verity === null || treeFits(k, verity));
-  vfs.addDevice(name, number, readable ? mirrorFileSystem(vfs, lower, name, verity !== null) : null);
+  const whole = lower !== null && target.sectors * SECTOR >= fileSystemSize(k, target);
+  const copy = readable && whole ? mirrorFileSystem(vfs, lower, name, verity !== null) : null;
+  vfs.addDevice(name, number, copy);
+  vfs.updateDevice(name, { size: target.sectors * SECTOR });
   if (verity === null) return;
   const properties = { alg: verity.alg, rootHash: verity.rootDigest, signed: verity.sigKey !== null };
+  const opened = verityOpened(k, verity);
+  if (opened !== undefined) vfs.updateDevice(name, { opened });
   vfs.updateDevice(name, { readonly: true, unreadable: lower !== null && !readable, verity: properties });
   k.env.hooks.bdevSetIntegrity(name);
 }
@@ -202,17 +241,19 @@ export function dmRemove(k: Kernel, task: Task, name: string): Err {
   const block = `dm-${device.minor}`;
   const sb = vfs.state.devices.get(block)?.sb ?? null;
   if (sb !== null && vfs.superblock(sb).mounted > 0) return 'EBUSY';
-  k.state = { ...k.state, dm: k.state.dm.filter((d) => d !== device) };
+  setDevices(
+    k,
+    k.state.dm.filter((d) => d !== device),
+  );
   vfs.removeDevice(block);
+  // Without a table only the name could be told, and that is gone from the hash already: nothing is measured.
+  if (device.active === null && device.inactive === null) return 0;
   const meta = deviceData(name, device.minor);
   let text = DM_VERSION;
   if (device.active !== null) text += `device_active_metadata=${meta}`;
   if (device.inactive !== null) text += `device_inactive_metadata=${meta}`;
   if (device.active !== null) text += `active_table_hash=${device.active.tableHash},`;
   if (device.inactive !== null) text += `inactive_table_hash=${device.inactive.tableHash},`;
-  if (device.active === null && device.inactive === null) {
-    text += `name=${escaped(name)},uuid=;device_remove=no_data;`;
-  }
   measure(k, task, 'dm_device_remove', `${text}remove_all=n;current_device_capacity=${capacity(device)};`);
   return 0;
 }

@@ -15,16 +15,22 @@ import type { ImaCondition } from '../ima/types.ts';
 import type { Audit } from '../integrity/audit.ts';
 import { kernelReadFileFromPath } from '../integrity/kernel-read-file.ts';
 import type { KeyringListeners, KeyringsEnv } from '../integrity/keyrings.ts';
+import { KEYRING_REASON } from '../integrity/keyrings-reasons.ts';
 import type { KeyTask } from '../integrity/keys-types.ts';
 import type { Trust } from '../integrity/trust.ts';
+import type { TrustedEnv } from '../integrity/trusted-key.ts';
 import type { IpeEnv } from '../ipe/env.ts';
 import { IPE_PROPERTIES, type IpeProperty } from '../ipe/properties.ts';
 import type { SmackEnv } from '../lsm/smack.ts';
+import { describeRc } from '../tpm/rc.ts';
 import type { VfsApi, VfsEnv } from '../vfs/api.ts';
+import { CAP_SYS_ADMIN } from '../vfs/constants.ts';
 import type { KernelReadId, SecurityHooks } from '../vfs/hooks.ts';
+import { capable } from '../vfs/perm.ts';
 import type { VfsTask } from '../vfs/types.ts';
 import { bootTask } from './boot-task.ts';
 import type { LateChip } from './chip.ts';
+import { dmVerityCorrupted } from './dm-verity.ts';
 import { secureBootOf } from './firmware.ts';
 import type { KernelEnv, KernelListeners } from './kernel.ts';
 import type { KeyCalls } from './key-calls.ts';
@@ -101,11 +107,20 @@ export class VfsEnvironment extends Environment implements VfsEnv {
   readonly idMapped = (ns: number, kind: 'uid' | 'gid', id: number): boolean =>
     fromKid(this.r.kernel, ns, kind, id) !== null;
 
+  readonly makeId = (ns: number, kind: 'uid' | 'gid', id: number): number | null =>
+    makeKid(this.r.kernel, ns, kind, id);
+
+  readonly fromId = (ns: number, kind: 'uid' | 'gid', id: number): number | null =>
+    fromKid(this.r.kernel, ns, kind, id);
+
   readonly veritySignature = (formatted: Uint8Array, signature: Uint8Array): Err => {
     // Nobody put a key there: the signature is not even parsed.
     if (this.r.keys.named('.fs-verity')?.links?.length === 0) return 'ENOKEY';
     return verifyDetached(this.r, formatted, signature, 'fs-verity');
   };
+
+  readonly verityCorrupted = (device: string, block: number, mode: string | null): void =>
+    dmVerityCorrupted(this.r.kernel, device, block, mode);
 
   /** Script disks and hash trees are not read by anything that looks at their bytes. */
   readonly deviceContent = (): Uint8Array => new Uint8Array(0);
@@ -118,10 +133,24 @@ export class KeyringsEnvironment extends Environment implements KeyringsEnv {
     },
   };
 
+  readonly trusted = (task: KeyTask | null): TrustedEnv | null => {
+    const { chip, trace } = this.r;
+    if (chip === null) return null;
+    return {
+      chip,
+      mayLock: task !== null && capable(task.cred, CAP_SYS_ADMIN),
+      refused: (what, rc) =>
+        trace.emit('keys.refused', { what, rc: describeRc(rc) }, KEYRING_REASON['keys.seal_refused']),
+    };
+  };
+
   readonly joinSession = (task: KeyTask, serial: number): void => {
     const now = this.r.kernel.task(task.pid);
     if (now !== undefined) this.r.kernel.patch(now, { sessionKeyring: serial });
   };
+
+  readonly sessionUsers = (serial: number): number =>
+    [...this.r.kernel.state.tasks.values()].filter((t) => t.sessionKeyring === serial).length;
 
   readonly verifyBuiltin = (_keys: unknown, data: Uint8Array, der: Uint8Array): Err =>
     verifyDetached(this.r, data, der, 'builtin');

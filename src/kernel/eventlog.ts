@@ -259,7 +259,8 @@ export function decodeEventLog(bytes: Uint8Array): EventLog {
   if (first.type !== EVENT_TYPES.EV_NO_ACTION || !startsWith(first.event, SPEC_ID)) {
     return { ...OLD_LOG, ...readRecords(new Reader(bytes, 'le'), null) };
   }
-  // Vendor data that the event's size leaves out belongs to the header all the same, as other readers have it.
+  // Vendor data that the event's size leaves out belongs to the header all the same, as other readers have
+  // it.
   const header = decodeSpecId(bytes.subarray(r.offset - first.event.length));
   if (header === null) return unreadable('the Spec ID header is malformed (offset 32)', 32);
   const sizes = new Map(header.algorithms.map((a) => [a.algId, a.size]));

@@ -21,7 +21,7 @@ const byRecord =
 /** First part of a key -> the room's nodes. Adding a room is one line. */
 const ROOMS: Readonly<Record<string, (r: Rooms) => Finder>> = {
   proc: (r) => byRecord(procPseudo(r.kernel)),
-  sys: (r) => sysPseudo(r.kernel, r.chip),
+  sys: (r) => sysPseudo(r.kernel, r.chip, () => r.ipe.state),
   kernel: (r) => byRecord(kernelPseudo(r)),
   chr: (r) => byRecord(devPseudo(r.tpm === null ? null : (command) => r.tpm?.execute(command) ?? command)),
   ima: (r) => {

@@ -92,6 +92,14 @@ export const KERNEL_REASON = defineReasons({
     text: 'the file is no kernel image that a loader takes',
     source: 'kernel/kexec_file.c kexec_image_probe_default()',
   },
+  'kernel.dm_corrupted': {
+    text: 'block {block} does not fit the hash tree (mode {mode})',
+    source: 'drivers/md/dm-verity-target.c verity_handle_err()',
+  },
+  'kernel.dm_unsigned': {
+    text: 'dm_verity.require_signatures is on and the table names no signature',
+    source: 'drivers/md/dm-verity-verify-sig.c verity_verify_root_hash()',
+  },
   'kernel.dm_root_hash': {
     text: 'the signature over the root hash is not by a trusted key',
     source: 'drivers/md/dm-verity-verify-sig.c verity_verify_root_hash()',

@@ -89,6 +89,8 @@ export interface DmTarget {
   readonly sectors: number;
   /** Block device below (the data device of verity). */
   readonly below: string;
+  /** All block devices that the table claims. */
+  readonly devices: readonly string[];
   readonly verity: VerityTable | null;
   /**
    * Hash of what dm-ima recorded for the table, with its algorithm prefix; null when nothing was measured.

@@ -24,6 +24,13 @@ export function sysTree(banks: readonly HashName[] | null): TreeNode[] {
     dir('module/firmware_class', 0o755),
     dir('module/firmware_class/parameters', 0o755),
     node('module/firmware_class/parameters/path', 0o644, 'sys/firmware_path'),
+    dir('module/dm_verity', 0o755),
+    dir('module/dm_verity/parameters', 0o755),
+    node('module/dm_verity/parameters/require_signatures', 0o444, 'sys/require_signatures'),
+    dir('module/ipe', 0o755),
+    dir('module/ipe/parameters', 0o755),
+    node('module/ipe/parameters/success_audit', 0o400, 'sys/ipe_success_audit'),
+    node('module/ipe/parameters/enforce', 0o400, 'sys/ipe_enforce'),
     dir('module/module', 0o755),
     dir('module/module/parameters', 0o755),
     node('module/module/parameters/sig_enforce', 0o644, 'sys/sig_enforce'),
@@ -87,13 +94,31 @@ function triggerRequest(k: Kernel): PseudoNode {
   };
 }
 
+/** A boolean parameter that can only be read. @kernel kernel/params.c param_get_bool() */
+const shownBool = (value: () => boolean): PseudoNode => ({
+  read: () => ok(utf8(value() ? 'Y\n' : 'N\n')),
+});
+
+/** What of the LSMs' state sysfs shows: the parameters are the very switches that securityfs sets. */
+export interface ShownSwitches {
+  readonly enforce: boolean;
+  readonly successAudit: boolean;
+}
+
 /** Behaviour of the nodes of sysfs, by key. */
-export function sysPseudo(k: Kernel, chip: LateChip | null): (key: string) => PseudoNode | undefined {
+export function sysPseudo(
+  k: Kernel,
+  chip: LateChip | null,
+  ipe: () => ShownSwitches,
+): (key: string) => PseudoNode | undefined {
   const nodes: Readonly<Record<string, PseudoNode>> = {
     'sys/kexec_loaded': { read: () => ok(utf8(`${k.state.kexec === null ? 0 : 1}\n`)) },
     'sys/firmware_path': firmwarePath(k),
     'sys/sig_enforce': sigEnforce(k),
     'sys/trigger_request': triggerRequest(k),
+    'sys/require_signatures': shownBool(() => k.state.sysctl.has('dm_verity.require_signatures')),
+    'sys/ipe_success_audit': shownBool(() => ipe().successAudit),
+    'sys/ipe_enforce': shownBool(() => ipe().enforce),
   };
   return (key) => nodes[key] ?? findTpmNode(k, chip, key);
 }

@@ -165,7 +165,7 @@ export class LsmStack implements SecurityHooks {
     this.#void('inodePostRemovexattr', task, path, inode, name);
   }
 
-  inodeSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, name: string, newMode: number): Err {
+  inodeSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, name: string, newMode: number | null): Err {
     return this.#int('inodeSetAcl', task, path, inode, name, newMode);
   }
 

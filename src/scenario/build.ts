@@ -1,13 +1,14 @@
 // The `machine` part of a scenario as a MachineConfig. Mistakes that a schema cannot see (an unknown
 // profile, a certificate that is none, a file that is missing) become diagnostics with their place.
 
-import { EMPTY, fromLatin1, toHex } from '../base/bytes.ts';
+import { concat, EMPTY, fromLatin1, toHex, utf8 } from '../base/bytes.ts';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import { pemDecode } from '../crypto/pem.ts';
-import type { DiskSpec, FileSpec, FirmwareSpec, MachineConfig } from '../kernel/api.ts';
+import type { DiskSpec, FileSpec, FirmwareSpec, MachineConfig, RawDiskSpec } from '../kernel/api.ts';
 import { PROPOSALS } from '../proposals/registry.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
+import { DM_VERITY_DEFAULT, dmVerityFormat } from '../vfs/dmverity.ts';
 import type { Content, Xattr } from '../vfs/types.ts';
 import { type DataContext, isEvm, looseHex, type ReadFile, resolveContent, resolveEvm } from './data.ts';
 import type { EvmFile } from './evm-values.ts';
@@ -30,7 +31,7 @@ export class Builder {
 
   constructor(source: Source, readFile: ReadFile, siblings: readonly string[] = []) {
     this.source = source;
-    this.context = { readFile, keys: new Map() };
+    this.context = { readFile, keys: new Map(), roots: new Map() };
     this.#siblings = siblings;
   }
 
@@ -164,6 +165,62 @@ function diskSpec(b: Builder, form: DiskForm, profile: KernelProfile, path: read
   };
 }
 
+const VERITY_BLOCKS = 256;
+const BLOCK = 4096;
+
+/**
+ * What the tree of a disk is made over: metadata and contents of its files, in blocks of their own.
+ * @deviation the layout is the simulation's, not that of ext4: a root hash says which files the disk has
+ */
+function verityImage(files: { readonly [path: string]: FileSpec }): Uint8Array {
+  const parts: Uint8Array[] = [];
+  const block = (bytes: Uint8Array): void => {
+    parts.push(bytes, new Uint8Array((BLOCK - (bytes.length % BLOCK)) % BLOCK));
+  };
+  for (const [path, file] of Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const { content, mode, uid = 0, gid = 0, target = '' } = file;
+    const bytes = content?.kind === 'bytes' ? content.bytes : EMPTY;
+    const digests = content?.kind === 'opaque' ? content.digests : {};
+    const xattrs = (file.xattrs ?? []).map((x) => [x.name, toHex(x.value)]);
+    block(utf8(JSON.stringify([path, mode, uid, gid, bytes.length, target, xattrs, digests])));
+    block(bytes);
+  }
+  const used = parts.reduce((sum, part) => sum + part.length, 0);
+  return concat(...parts, new Uint8Array(Math.max(0, VERITY_BLOCKS * BLOCK - used)));
+}
+
+interface Disks {
+  readonly disks: readonly DiskSpec[];
+  readonly rawDisks: readonly RawDiskSpec[];
+}
+
+/** Disks with files, images, and the hash disks of those that have a dm-verity tree. */
+function diskSpecs(b: Builder, forms: readonly DiskForm[], profile: KernelProfile): Disks {
+  const disks: DiskSpec[] = [];
+  const rawDisks: RawDiskSpec[] = [];
+  const roots = new Map<string, Uint8Array>();
+  for (const [i, form] of forms.entries()) {
+    const at: readonly PathStep[] = ['machine', 'disks', i];
+    if (form.image !== undefined) {
+      rawDisks.push({ name: form.name, content: b.bytes(form.image, [...at, 'image']) });
+      continue;
+    }
+    const disk = diskSpec(b, form, profile, at);
+    if (form.verity === undefined) {
+      disks.push(disk);
+      continue;
+    }
+    const salt = looseHex(form.verity.salt ?? '');
+    const image = verityImage(disk.files);
+    const { rootHash, hashArea } = dmVerityFormat(image, { ...DM_VERITY_DEFAULT, salt }, NO_UUID);
+    roots.set(form.name, rootHash);
+    disks.push({ ...disk, verity: { rootHash, salt } });
+    rawDisks.push({ name: form.verity.hash_disk, hashTreeOf: form.name, size: hashArea.length });
+  }
+  b.context = { ...b.context, roots };
+  return { disks, rawDisks };
+}
+
 function firmwareSpec(b: Builder, form: NonNullable<MachineForm['firmware']>): FirmwareSpec {
   const at: readonly PathStep[] = ['machine', 'firmware'];
   if ('events' in form) {
@@ -258,7 +315,7 @@ export function machineConfig(b: Builder, form: MachineForm, title: string): Mac
   return {
     ...(profile === undefined ? {} : { profile }),
     seed: form.seed ?? title,
-    disks: disks.map((d, i) => diskSpec(b, d, known, ['machine', 'disks', i])),
+    ...diskSpecs(b, disks, known),
     ...(form.cmdline === undefined ? {} : { cmdline: form.cmdline }),
     ...(form.boot_time === undefined ? {} : { bootTime: form.boot_time }),
     ...(form.tpm === undefined ? {} : { tpm: form.tpm === 'none' ? null : { banks: form.tpm.banks } }),
@@ -272,8 +329,8 @@ export function machineConfig(b: Builder, form: MachineForm, title: string): Mac
           ]),
         }),
     ...(form.trusted_keys === undefined ? {} : { trustedKeys: trustedKeys(b, form.trusted_keys) }),
-    ...(form.proposals === undefined ? {} : { proposals: proposalsOf(b, form.proposals) }),
     ...(form.faults === undefined ? {} : { faults: form.faults.map(armedFault) }),
+    ...(form.proposals === undefined ? {} : { proposals: proposalsOf(b, form.proposals) }),
     ...(form.ipe_boot_policy === undefined ? {} : { ipeBootPolicy: form.ipe_boot_policy }),
   };
 }

@@ -15,7 +15,7 @@ import type { Content, Xattr } from '../vfs/types.ts';
 import { type EvmFile, evmFileFor, evmValue, unknownFile } from './evm-values.ts';
 import type { ScenarioKey, ScenarioKeys } from './keys.ts';
 import type { Data } from './ops/types.ts';
-import type { ContentForm, DataForm, EvmForm, LabelForm } from './schema-data.ts';
+import type { ContentForm, DataForm, EvmForm, FillingForm, LabelForm } from './schema-data.ts';
 
 export interface Mistake {
   readonly ok: false;
@@ -34,9 +34,11 @@ export interface DataContext {
   readonly readFile: ReadFile;
   /** Keys of the scenario; null when they could not be made (their mistakes are reported elsewhere). */
   readonly keys: ScenarioKeys | null;
+  /** Root hashes of the disks that have a dm-verity tree. */
+  readonly roots: ReadonlyMap<string, Uint8Array>;
 }
 
-export const NO_CONTEXT: DataContext = { readFile: () => undefined, keys: new Map() };
+export const NO_CONTEXT: DataContext = { readFile: () => undefined, keys: new Map(), roots: new Map() };
 
 /** Hexadecimal text as people write it: white space and colons between the bytes. */
 export function looseHex(text: string): Uint8Array {
@@ -64,7 +66,8 @@ function resolveMade(form: Exclude<ContentForm, string>): Uint8Array | undefined
 }
 
 /** Forms that stand for a content by themselves. */
-function resolvePlain(form: ContentForm, readFile: ReadFile): Resolved<Content> {
+function resolvePlain(form: ContentForm, context: DataContext): Resolved<Content> {
+  const { readFile } = context;
   if (typeof form === 'string') return ofBytes(utf8(form));
   if ('text' in form) return ofBytes(utf8(form.text));
   if ('hex' in form) return ofBytes(looseHex(form.hex));
@@ -84,7 +87,40 @@ function resolvePlain(form: ContentForm, readFile: ReadFile): Resolved<Content> 
       value: { kind: 'opaque', label: form.opaque, length: form.len, digests: Object.fromEntries(digests) },
     };
   }
+  if ('root_hash' in form) return hexOf(rootHash(form.root_hash, context));
+  if ('fill' in form) return resolveFill(form, context);
   return ofBytes(resolveMade(form) ?? EMPTY);
+}
+
+function rootHash(disk: string, { roots }: DataContext): Resolved<Uint8Array> {
+  const value = roots.get(disk);
+  return value === undefined
+    ? mistake(`no disk \`${disk}\` with \`verity\``, 'root_hash')
+    : { ok: true, value };
+}
+
+const hexOf = (value: Resolved<Uint8Array>): Resolved<Content> =>
+  value.ok ? ofBytes(utf8(toHex(value.value))) : value;
+
+function resolveFilling(form: FillingForm, context: DataContext): Resolved<Uint8Array> {
+  if ('root_hash' in form) return rootHash(form.root_hash, context);
+  const content = resolvePlain(form.of, context);
+  if (!content.ok) return content;
+  if ('digest' in form) return digestOf(content.value, form.digest);
+  if (content.value.kind !== 'bytes') return mistake('an fs-verity digest needs the bytes');
+  const params = { ...FS_VERITY_DEFAULT, alg: form.fsverity_digest };
+  return { ok: true, value: fsVerityDigest(content.value.bytes, params) };
+}
+
+function resolveFill(form: Extract<ContentForm, { fill: string }>, context: DataContext): Resolved<Content> {
+  let text = form.fill;
+  for (const [name, value] of Object.entries(form.with)) {
+    const found = resolveFilling(value, context);
+    if (!found.ok) return mistake(`${name}: ${found.message}`, 'with');
+    text = text.replaceAll(`\${${name}}`, toHex(found.value));
+  }
+  const left = /\$\{(\w+)\}/.exec(text);
+  return left === null ? ofBytes(utf8(text)) : mistake(`nothing stands for \`\${${left[1]}}\``, 'fill');
 }
 
 type MadeForm = Exclude<LabelForm, ContentForm>;
@@ -101,7 +137,7 @@ function subject(
   context: DataContext,
   own: Content | null,
 ): Resolved<Content> {
-  if (form.of !== undefined) return resolvePlain(form.of, context.readFile);
+  if (form.of !== undefined) return resolvePlain(form.of, context);
   return own === null ? mistake('say of which content: `of: ...`') : { ok: true, value: own };
 }
 
@@ -158,7 +194,7 @@ export function resolveContent(
 ): Resolved<Content> {
   if (form === undefined) return ofBytes(EMPTY);
   if (isEvm(form)) return resolveEvm(form, unknownFile(DEFAULT_KERNEL), context);
-  if (!isMade(form)) return resolvePlain(form, context.readFile);
+  if (!isMade(form)) return resolvePlain(form, context);
   const member = MADE.find((m) => m in form) ?? 'ima_hash';
   const named = (form as { readonly [member: string]: unknown })[member];
   if (member === 'ima_hash' || member === 'ima_digest') {

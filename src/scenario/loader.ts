@@ -216,13 +216,14 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
   const loader = new Loader(source, options);
   loader.keys();
   const head = loader.head();
+  // Before the steps: their data may name what belongs to the machine.
+  const machine = head === undefined ? {} : machineConfig(loader.builder, head.machine ?? {}, head.title);
   const rawSteps = (source.value as { readonly steps?: unknown } | null)?.steps;
   const forms = Array.isArray(rawSteps) ? (rawSteps as readonly unknown[]) : [];
   const steps = forms.map((value, i) => loader.step(value, i));
   const good = steps.filter((s) => s !== undefined);
   for (const s of good) loader.expectation(s.expect, ['steps', s.number - 1, 'expect']);
   loader.ids(good);
-  const machine = head === undefined ? {} : machineConfig(loader.builder, head.machine ?? {}, head.title);
   if (head?.expect !== undefined) loader.expectation(head.expect, ['expect']);
   const boot = head?.machine?.ipe_boot_policy;
   const policies = [

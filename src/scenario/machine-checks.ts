@@ -105,6 +105,17 @@ function checkDisks(sink: CheckSink, disks: readonly DiskForm[]): void {
         'use a name such as `vdc`',
       );
     seen.add(disk.name);
+    const hash = disk.verity?.hash_disk;
+    if (hash !== undefined && (seen.has(hash) || disks.some((d) => d.name === hash)))
+      sink.report([...at, 'verity', 'hash_disk'], 'scenario.duplicate', `a second disk \`${hash}\``);
+    if (hash !== undefined) seen.add(hash);
+    if (disk.image !== undefined && (disk.files !== undefined || disk.verity !== undefined))
+      sink.report(
+        [...at, 'image'],
+        'scenario.disk',
+        'a disk is an image or it has files',
+        'remove `files` and `verity`, or the image',
+      );
     checkFiles(sink, disk.files, [...at, 'files']);
   }
 }

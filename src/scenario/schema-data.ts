@@ -90,8 +90,34 @@ const imageForms = [
   }),
 ] as const;
 
+const rootHashForm = z.strictObject({
+  root_hash: z.string().describe('Hexadecimal root hash of a disk with `verity`: name of the disk.'),
+});
+
+/** Values that stand inside a text: hexadecimal digests. */
+const filling = z.union([
+  rootHashForm,
+  z.strictObject({
+    fsverity_digest: z.enum(['sha256', 'sha512']).describe('Digest of a file as fs-verity makes it.'),
+    of: z.union([...plainForms, ...imageForms]),
+  }),
+  z.strictObject({
+    digest: hashName.describe('Digest of the bytes.'),
+    of: z.union([...plainForms, ...imageForms]),
+  }),
+]);
+
+/** Texts that hold values which follow from the rest of the scenario. */
+const textForms = [
+  rootHashForm,
+  z.strictObject({
+    fill: z.string().describe('Text; a dollar sign with a name in braces stands for a value of `with`.'),
+    with: z.record(z.string().regex(/^\w+$/, 'a word'), filling).describe('What stands for each name.'),
+  }),
+] as const;
+
 /** Contents that can be hashed and signed. */
-const contentData = z.union([...plainForms, ...imageForms]).meta({ id: 'Content' });
+const contentData = z.union([...plainForms, ...imageForms, ...textForms]).meta({ id: 'Content' });
 
 const keyName = z.string().describe('Name of a key of `keys`.');
 const signHash = hashName.optional().describe('Hash algorithm of the signature; default sha256.');
@@ -196,7 +222,7 @@ const ownEvmForms = [
 
 /** Bytes, in one of several spellings. */
 export const dataSchema = z
-  .union([...plainForms, ...imageForms, ...madeForms, ...evmForms])
+  .union([...plainForms, ...imageForms, ...textForms, ...madeForms, ...evmForms])
   .meta({ id: 'Data', description: 'Bytes: plain text, or a map that says how they are made.' });
 
 /** Value of an extended attribute of a file of the machine. */
@@ -223,6 +249,7 @@ export const keysSchema = z.record(z.string().regex(/^[a-z][a-z0-9_-]*$/, 'a low
 
 export type DataForm = z.infer<typeof dataSchema>;
 export type ContentForm = z.infer<typeof contentData>;
+export type FillingForm = z.infer<typeof filling>;
 export type EvmForm = z.infer<(typeof ownEvmForms)[number]>;
 export type EvmMetadataForm = z.infer<typeof evmMetadata>;
 /** What an attribute that a value of security.evm covers may be. */

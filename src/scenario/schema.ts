@@ -77,6 +77,18 @@ const disk = z
     i_version: z.boolean().optional().describe('Whether the change counter works (default true for ext4).'),
     readonly: z.boolean().optional(),
     first_ino: id32.optional().describe('Inode number of the first new file; default 12.'),
+    verity: z
+      .strictObject({
+        hash_disk: z.string().describe('Name of the disk that holds the hash tree, such as vde.'),
+        salt: hexText.optional(),
+      })
+      .optional()
+      .describe(
+        'A dm-verity tree is made of the disk: 256 blocks of 4096 bytes (more if the files need it).',
+      ),
+    image: dataSchema
+      .optional()
+      .describe('The bytes of the disk, such as an image made by veritysetup; it has no `files`.'),
     files: files.optional(),
   })
   .describe('A disk; it lies beside the machine and outlives a reboot.');
@@ -134,14 +146,14 @@ export const machineSchema = z
       .optional()
       .describe('Certificates of the keyrings that exist at boot.'),
     ipe_boot_policy: z.string().optional().describe('Text of the compiled-in IPE policy.'),
-    proposals: z
-      .array(z.string())
-      .optional()
-      .describe('Designs that were never merged and that this kernel has all the same.'),
     faults: z
       .array(z.strictObject(FAULT_ARGS))
       .optional()
       .describe('Calls of the kernel that fail, counted from power-on.'),
+    proposals: z
+      .array(z.string())
+      .optional()
+      .describe('Designs that were never merged and that this kernel has all the same.'),
   })
   .describe('The machine as it is before the first step.');
 

@@ -1,8 +1,8 @@
 // Which algorithms this TPM implements and what each one is: the TPM's numbers on one side, the crypto room's
-// names on the other. TDES, Camellia, SM2/SM3/SM4 and the BN curves of the TCG registry are left out.
+// names on the other. TDES, Camellia, SM3 and SM4 of the TCG registry are left out.
 
 import { assert } from '../base/assert.ts';
-import { type CurveName, digestSize, type HashName } from '../crypto/provider.ts';
+import { digestSize, type HashName, type TpmCurveName } from '../crypto/provider.ts';
 import * as c from './constants.ts';
 
 const HASH_NAMES: ReadonlyMap<number, HashName> = new Map([
@@ -37,16 +37,21 @@ export function hashSize(alg: number): number {
 }
 
 interface Curve {
-  readonly name: CurveName;
+  readonly name: TpmCurveName;
   /** Octets of a coordinate. */
   readonly size: number;
   readonly bits: number;
 }
 
-const CURVES: ReadonlyMap<number, Curve> = new Map([
+const CURVES: ReadonlyMap<number, Curve> = new Map<number, Curve>([
+  [c.TPM_ECC_NIST_P192, { name: 'P-192', size: 24, bits: 192 }],
+  [c.TPM_ECC_NIST_P224, { name: 'P-224', size: 28, bits: 224 }],
   [c.TPM_ECC_NIST_P256, { name: 'P-256', size: 32, bits: 256 }],
   [c.TPM_ECC_NIST_P384, { name: 'P-384', size: 48, bits: 384 }],
   [c.TPM_ECC_NIST_P521, { name: 'P-521', size: 66, bits: 521 }],
+  [c.TPM_ECC_BN_P256, { name: 'BN-256', size: 32, bits: 256 }],
+  [c.TPM_ECC_BN_P638, { name: 'BN-638', size: 80, bits: 638 }],
+  [c.TPM_ECC_SM2_P256, { name: 'SM2', size: 32, bits: 256 }],
 ]);
 
 export const CURVE_IDS: readonly number[] = [...CURVES.keys()];
@@ -92,7 +97,9 @@ export const ALGORITHM_PROPERTIES: readonly (readonly [number, number])[] = [
   [c.TPM_ALG_ECDSA, ASYMMETRIC | SIGNING],
   [c.TPM_ALG_ECDH, ASYMMETRIC | METHOD],
   [c.TPM_ALG_ECDAA, ASYMMETRIC | SIGNING],
+  [c.TPM_ALG_SM2, ASYMMETRIC | SIGNING | METHOD],
   [c.TPM_ALG_ECSCHNORR, ASYMMETRIC | SIGNING],
+  [c.TPM_ALG_ECMQV, ASYMMETRIC | METHOD],
   [c.TPM_ALG_KDF1_SP800_56A, HASH | METHOD],
   [c.TPM_ALG_KDF2, HASH | METHOD],
   [c.TPM_ALG_KDF1_SP800_108, HASH | METHOD],

@@ -44,9 +44,14 @@ export const TPM_ALG_CFB = 0x0043;
 export const TPM_ALG_ECB = 0x0044;
 
 // --- TPM_ECC_CURVE (Part 2, 6.4)
+export const TPM_ECC_NIST_P192 = 0x0001;
+export const TPM_ECC_NIST_P224 = 0x0002;
 export const TPM_ECC_NIST_P256 = 0x0003;
 export const TPM_ECC_NIST_P384 = 0x0004;
 export const TPM_ECC_NIST_P521 = 0x0005;
+export const TPM_ECC_BN_P256 = 0x0010;
+export const TPM_ECC_BN_P638 = 0x0011;
+export const TPM_ECC_SM2_P256 = 0x0020;
 
 // --- TPM_ST (Part 2, 6.9)
 export const TPM_ST_NULL = 0x8000;
@@ -206,3 +211,5 @@ export const PCR_SELECT_MAX = 3;
 export const MAX_DIGEST = 64;
 export const MAX_ACTIVE_SESSIONS = 64;
 export const MAX_SYM_DATA = 128;
+export const MAX_RSA_KEY_BYTES = 384;
+export const MAX_ECC_KEY_BYTES = 80;

@@ -23,6 +23,8 @@ export interface TpmEnv {
 export class TpmCursor {
   state: TpmState;
   readonly env: TpmEnv;
+  /** Slots that copies of persistent objects take while the command in progress uses them. */
+  borrowedSlots = 0;
 
   constructor(state: TpmState, env: TpmEnv) {
     this.state = state;

@@ -6,6 +6,7 @@ import { TPM_RH_LOCKOUT } from './constants.ts';
 import type { TpmCursor } from './cursor.ts';
 import { type LockoutEvent, lockoutTable } from './lockout.machine.ts';
 import * as rc from './rc.ts';
+import { UNORDERLY_USED } from './state.ts';
 
 function move(tpm: TpmCursor, event: LockoutEvent): void {
   const lockout = step(lockoutTable, tpm.state.ram.lockout, event);
@@ -27,9 +28,23 @@ export function settleLockout(tpm: TpmCursor): void {
 export function checkLockedOut(tpm: TpmCursor, forLockoutAuth: boolean): number {
   const { lockoutAuthEnabled, failedTries, maxTries } = tpm.state.nv;
   const locked = forLockoutAuth ? !lockoutAuthEnabled : failedTries >= maxTries;
-  if (!locked) return 0;
+  if (!locked) {
+    if (!forLockoutAuth) noteUse(tpm);
+    return 0;
+  }
   tpm.emit('tpm.lockout', { failedTries, maxTries, lockoutAuth: forLockoutAuth }, 'tpm.lockout');
   return rc.TPM_RC_LOCKOUT;
+}
+
+/**
+ * The first authorization of a protected entity is on record before it is checked: pulling the plug does not
+ * hide a failure.
+ * @deviation the reference answers this first one with TPM_RC_RETRY, later libtpms does not
+ */
+function noteUse(tpm: TpmCursor): void {
+  if (tpm.state.ram.daUsed) return;
+  tpm.setRam({ daUsed: true });
+  tpm.setNv({ orderlyState: UNORDERLY_USED });
 }
 
 /** Counts a failed authorization of a protected entity. */
@@ -75,10 +90,17 @@ export function selfHeal(tpm: TpmCursor): void {
   }
 }
 
-/** At TPM2_Startup: timers begin, a zero lockoutRecovery frees lockoutAuth at TPM Reset or Restart. */
-export function startLockout(tpm: TpmCursor, resume: boolean): void {
+/**
+ * At TPM2_Startup: timers begin, a zero lockoutRecovery frees lockoutAuth at TPM Reset or Restart, and use
+ * of a protected entity without an orderly end counts as one failure.
+ * @tcg Part 1, 19.8.6 Non-orderly Shutdown
+ */
+export function startLockout(tpm: TpmCursor, resume: boolean, orderlyState: number): void {
   const { nv, clock } = tpm.state;
   if (!resume && nv.lockoutRecovery === 0) tpm.setNv({ lockoutAuthEnabled: true });
+  if (orderlyState === UNORDERLY_USED && nv.recoveryTime !== 0 && nv.failedTries < nv.maxTries) {
+    tpm.setNv({ failedTries: nv.failedTries + 1 });
+  }
   tpm.setRam({ selfHealFrom: clock.time, lockoutFrom: clock.time });
   settleLockout(tpm);
 }

@@ -51,20 +51,22 @@ export function volatileState(): VolatileState {
     drtmPreStartup: false,
     pcrReconfigured: false,
     lockout: 'clear',
+    daUsed: false,
     selfHealFrom: 0n,
     lockoutFrom: 0n,
     failureReason: '',
   };
 }
 
-function resetState(random: Drbg): ResetState {
+function resetState(random: Drbg, sessionSlots: number): ResetState {
   return {
     nullSeed: random.bytes(SEED_SIZE),
     nullProof: random.bytes(SEED_SIZE),
     clearCount: 0,
     restartCount: 0,
     objectContextId: 0n,
-    contextCounter: 0n,
+    // Numbers up to that of the slots stand for loaded sessions.
+    contextCounter: BigInt(sessionSlots) + 1n,
     pcrCounter: 0,
     commandAuditDigest: EMPTY,
     savedSessions: ImmutableMap(),
@@ -87,8 +89,8 @@ export function enabledClearState(): ClearState {
 }
 
 /** Seed and null secrets of a new TPM Reset. */
-export function freshResetState(random: Drbg): ResetState {
-  return resetState(random);
+export function freshResetState(random: Drbg, config: TpmConfig): ResetState {
+  return resetState(random, config.sessionSlots);
 }
 
 /**
@@ -148,7 +150,7 @@ export function manufacture(options: ManufactureOptions): TpmState {
     objects: ImmutableMap(),
     maxCounter: 0n,
   };
-  const reset = resetState(random);
+  const reset = resetState(random, config.sessionSlots);
   return {
     config,
     life: startupTable.initial,

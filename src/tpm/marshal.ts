@@ -12,9 +12,12 @@ import { TPM_RC_INSUFFICIENT, TPM_RC_SIZE, TPM_RC_VALUE } from './rc.ts';
  */
 export class Unmarshaller extends Reader {
   #rc = 0;
+  /** Transient handles that the TPM knows: those of its slots. */
+  readonly objectSlots: number;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, objectSlots = Number.POSITIVE_INFINITY) {
     super(bytes, 'be');
+    this.objectSlots = objectSlots;
   }
 
   /** Refuses with a response code; only the first refusal counts. */
@@ -50,13 +53,13 @@ export const Uint64: Codec<bigint> = { read: (r) => r.u64(), write: (w, v) => vo
 /** A number whose values are limited; others are refused with `rc`. */
 export function limited(
   base: Codec<number>,
-  allowed: (value: number) => boolean,
+  allowed: (value: number, r: Unmarshaller) => boolean,
   rc: number = TPM_RC_VALUE,
 ): Codec<number> {
   return {
     read(r) {
       const value = base.read(r);
-      if (!r.failed && !allowed(value)) r.refuse(rc);
+      if (!r.failed && !allowed(value, r)) r.refuse(rc);
       return value;
     },
     write: base.write,

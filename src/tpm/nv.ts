@@ -16,8 +16,22 @@ function usedNv(nv: PersistentState): number {
   return used;
 }
 
+/** Memory for the data of orderly indices, and what each takes of it besides (the reference's sizes). */
+const ORDERLY_MEMORY = 512;
+const ORDERLY_OVERHEAD = 12;
+
+function usedOrderly(nv: PersistentState): number {
+  let used = 0;
+  for (const index of nv.nvIndices.values()) {
+    if ((index.public.attributes & c.TPMA_NV_ORDERLY) !== 0) used += ORDERLY_OVERHEAD + index.data.length;
+  }
+  return used;
+}
+
 /** Whether an index with this much data fits. */
-export function hasRoomForIndex(tpm: TpmCursor, dataSize: number): boolean {
+export function hasRoomForIndex(tpm: TpmCursor, attributes: number, dataSize: number): boolean {
+  const orderly = (attributes & c.TPMA_NV_ORDERLY) !== 0;
+  if (orderly && usedOrderly(tpm.state.nv) + ORDERLY_OVERHEAD + dataSize > ORDERLY_MEMORY) return false;
   return usedNv(tpm.state.nv) + INDEX_OVERHEAD + dataSize <= tpm.state.config.nvMemory;
 }
 
@@ -71,10 +85,10 @@ export function maxCount(tpm: TpmCursor): bigint {
   return max;
 }
 
-/** Deletes the indices and persistent objects of a hierarchy. */
+/** Deletes the persistent objects of a hierarchy, and with the owner's its indices: the platform's stay. */
 export function deleteHierarchyNv(tpm: TpmCursor, hierarchy: number): void {
   for (const [handle, index] of tpm.state.nv.nvIndices) {
-    if (entityHierarchy(tpm, handle) === hierarchy) deleteIndex(tpm, index);
+    if (hierarchy === c.TPM_RH_OWNER && entityHierarchy(tpm, handle) === hierarchy) deleteIndex(tpm, index);
   }
   tpm.setNv({ objects: tpm.state.nv.objects.filter((o) => o.hierarchy !== hierarchy) });
 }

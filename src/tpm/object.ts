@@ -69,12 +69,16 @@ export function isDerivationParent(object: TpmObject): boolean {
 
 // --- the table of loaded objects
 
-/** Lowest free transient handle, or null when all slots are taken. */
+/**
+ * Lowest transient handle of a free slot, or null when all are taken (persistent objects in use take
+ * one).
+ */
 export function freeSlot(tpm: TpmCursor): number | null {
   const { objects } = tpm.state.ram;
-  if (objects.size >= tpm.state.config.objectSlots) return null;
+  if (objects.size + tpm.borrowedSlots >= tpm.state.config.objectSlots) return null;
   let handle = c.TRANSIENT_FIRST;
-  while (objects.has(handle)) handle++;
+  let skip = tpm.borrowedSlots;
+  while (objects.has(handle) || skip-- > 0) handle++;
   return handle;
 }
 
@@ -136,13 +140,13 @@ function symmetricOf(area: TpmtPublic) {
   return area.type === c.TPM_ALG_KEYEDHASH ? null : area.parameters.symmetric;
 }
 
-const ASYM_SIGN: ReadonlyMap<number, readonly number[]> = new Map([
+export const ASYM_SIGN: ReadonlyMap<number, readonly number[]> = new Map([
   [c.TPM_ALG_RSA, [c.TPM_ALG_RSASSA, c.TPM_ALG_RSAPSS]],
-  [c.TPM_ALG_ECC, [c.TPM_ALG_ECDSA, c.TPM_ALG_ECDAA, c.TPM_ALG_ECSCHNORR]],
+  [c.TPM_ALG_ECC, [c.TPM_ALG_ECDSA, c.TPM_ALG_ECDAA, c.TPM_ALG_SM2, c.TPM_ALG_ECSCHNORR]],
 ]);
 const ASYM_DECRYPT: ReadonlyMap<number, readonly number[]> = new Map([
   [c.TPM_ALG_RSA, [c.TPM_ALG_RSAES, c.TPM_ALG_OAEP]],
-  [c.TPM_ALG_ECC, [c.TPM_ALG_ECDH]],
+  [c.TPM_ALG_ECC, [c.TPM_ALG_SM2, c.TPM_ALG_ECDH, c.TPM_ALG_ECMQV]],
 ]);
 
 function keyedhashScheme(area: TpmtPublic & { type: typeof c.TPM_ALG_KEYEDHASH }): number {

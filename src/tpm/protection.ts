@@ -75,7 +75,8 @@ export function unwrapOuter(
 
 /** TPM2B_SENSITIVE with the authValue padded to the digest of nameAlg. */
 function sizedSensitive(sensitive: TpmtSensitive, nameAlg: number): Uint8Array {
-  const authValue = new Uint8Array(Math.max(hashSize(nameAlg), sensitive.authValue.length));
+  const size = nameAlg === c.TPM_ALG_NULL ? 0 : hashSize(nameAlg);
+  const authValue = new Uint8Array(Math.max(size, sensitive.authValue.length));
   authValue.set(sensitive.authValue);
   return sizedBytes(marshal(TpmtSensitive, { ...sensitive, authValue }));
 }

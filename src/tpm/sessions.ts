@@ -9,8 +9,8 @@ import * as rc from './rc.ts';
 import { type SessionEvent, type SessionLife, sessionTable } from './session.machine.ts';
 import type { Session } from './state.ts';
 
-/** Contexts between the oldest saved session and the newest that the TPM can tell apart. */
-const CONTEXT_GAP_MAX = 0xffffn;
+/** Numbers of contexts that the TPM can tell apart: TPM_PT_CONTEXT_GAP_MAX and one. */
+const CONTEXT_NUMBERS = 0x10000n;
 
 /** HMAC and policy sessions share their numbers. */
 const slotOf = (handle: number): number => handle & 0xffffff;
@@ -39,17 +39,21 @@ function moved(tpm: TpmCursor, handle: number, event: SessionEvent, to: SessionL
   tpm.emit('tpm.session', { handle, event, from, to });
 }
 
+/** Only the low bits of a context's number are kept: the newest may not meet the oldest. */
 function contextGap(tpm: TpmCursor): boolean {
   const { savedSessions, contextCounter } = tpm.state.reset;
   for (const saved of savedSessions.values()) {
-    if (contextCounter - saved.contextId >= CONTEXT_GAP_MAX) return true;
+    if (contextCounter - saved.contextId >= CONTEXT_NUMBERS) return true;
   }
   return false;
 }
 
+/** @tcg Part 1, 30.5 Session Context Counter: the numbers of loaded sessions are jumped over */
 function nextContextId(tpm: TpmCursor): bigint {
-  const contextId = tpm.state.reset.contextCounter + 1n;
-  tpm.setReset({ contextCounter: contextId });
+  const contextId = tpm.state.reset.contextCounter;
+  const next = contextId + 1n;
+  const jump = next % CONTEXT_NUMBERS === 0n ? BigInt(tpm.state.config.sessionSlots) + 1n : 0n;
+  tpm.setReset({ contextCounter: next + jump });
   return contextId;
 }
 
@@ -67,7 +71,6 @@ export function newSessionSlot(tpm: TpmCursor): { readonly slot: number } | numb
 /** @tcg Part 1, 19.6.3 Session handles and contexts */
 export function startSession(tpm: TpmCursor, session: Session): void {
   moved(tpm, session.handle, 'START', 'loaded');
-  nextContextId(tpm);
   tpm.setRam({ sessions: tpm.state.ram.sessions.set(session.handle, session) });
 }
 

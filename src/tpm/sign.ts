@@ -1,8 +1,9 @@
 // Signing and verifying with loaded objects: RSASSA, RSAPSS, ECDSA, EC Schnorr, ECDAA, HMAC. Also which
 // scheme is used when the key and the caller both may name one, and the commit values of two-step signing.
 
+import { assert } from '../base/assert.ts';
 import { concat, EMPTY, equalBytes } from '../base/bytes.ts';
-import { bigintToBytes, bytesToBigint } from '../crypto/bigint.ts';
+import { bigintToBytes, bytesToBigint, inverseMod } from '../crypto/bigint.ts';
 import {
   curveParameters,
   ecAdd,
@@ -12,13 +13,14 @@ import {
   isOnCurve,
 } from '../crypto/ec.ts';
 import { kdfA } from '../crypto/kdf.ts';
-import { type CurveName, crypto } from '../crypto/provider.ts';
+import { crypto, type EcPoint, type TpmCurveName } from '../crypto/provider.ts';
 import { pssMaxSalt, rsaSignPkcs1v15, rsaSignPss, rsaVerifyPkcs1v15, rsaVerifyPss } from '../crypto/rsa.ts';
 import { curveOf, hashName, hashSize } from './algorithms.ts';
 import { pointOf, rsaPrivateOf, rsaPublicOf, scalarOf } from './asymmetric.ts';
 import * as c from './constants.ts';
 import type { TpmCursor } from './cursor.ts';
 import { be32 } from './marshal.ts';
+import { ASYM_SIGN } from './object.ts';
 import * as rc from './rc.ts';
 import type { TpmObject } from './state.ts';
 import { SIGNATURE_NULL, type TpmtSignature } from './structures-attest.ts';
@@ -36,12 +38,19 @@ export function isAnonymousScheme(scheme: number): boolean {
   return scheme === c.TPM_ALG_ECDAA;
 }
 
+/** Whether keys of this type sign with the scheme. */
+function isSignSchemeOf(key: TpmObject, scheme: number): boolean {
+  const { type } = key.public;
+  if (type === c.TPM_ALG_RSA || type === c.TPM_ALG_ECC) return ASYM_SIGN.get(type)?.includes(scheme) ?? false;
+  return scheme === c.TPM_ALG_HMAC;
+}
+
 /** The scheme to sign with, or null when key and caller do not agree. @tcg Part 3, 20.2.1 TPM2_Sign */
 export function selectSignScheme(key: TpmObject | undefined, asked: Scheme): Scheme | null {
   if (key === undefined) return SCHEME_NULL;
   if (key.public.type === c.TPM_ALG_SYMCIPHER) return null;
   const own = key.public.parameters.scheme;
-  if (own.scheme === c.TPM_ALG_NULL) return asked.scheme === c.TPM_ALG_NULL ? null : asked;
+  if (own.scheme === c.TPM_ALG_NULL) return isSignSchemeOf(key, asked.scheme) ? asked : null;
   if (asked.scheme === c.TPM_ALG_NULL) return isAnonymousScheme(own.scheme) ? null : own;
   return own.scheme === asked.scheme && own.hashAlg === asked.hashAlg ? asked : null;
 }
@@ -50,7 +59,7 @@ export function selectSignScheme(key: TpmObject | undefined, asked: Scheme): Sch
 
 const MAX_COMMITS = 64;
 
-function commitValue(tpm: TpmCursor, count: number, curve: CurveName, name: Uint8Array): Uint8Array {
+function commitValue(tpm: TpmCursor, count: number, curve: TpmCurveName, name: Uint8Array): Uint8Array {
   const bits = ecSeedSize(curve) * 8;
   const { commitNonce } = tpm.state.reset;
   return ecPrivateFromBytes(
@@ -60,7 +69,7 @@ function commitValue(tpm: TpmCursor, count: number, curve: CurveName, name: Uint
 }
 
 /** The value that the next commit will have. */
-export function nextCommitValue(tpm: TpmCursor, curve: CurveName, name: Uint8Array): Uint8Array {
+export function nextCommitValue(tpm: TpmCursor, curve: TpmCurveName, name: Uint8Array): Uint8Array {
   return commitValue(tpm, tpm.state.reset.commitCounter, curve, name);
 }
 
@@ -76,7 +85,7 @@ export function commit(tpm: TpmCursor): number {
 export function committedValue(
   tpm: TpmCursor,
   counter: number,
-  curve: CurveName,
+  curve: TpmCurveName,
   name: Uint8Array,
 ): Uint8Array | null {
   const count = tpm.state.reset.commitArray.find((n) => (n & 0xffff) === counter);
@@ -111,9 +120,28 @@ function signRsa(
 }
 
 /** r of EC Schnorr: H(x || digest) as a number. */
-function schnorrR(curve: CurveName, hashAlg: number, x: Uint8Array, digest: Uint8Array): bigint {
+function schnorrR(curve: TpmCurveName, hashAlg: number, x: Uint8Array, digest: Uint8Array): bigint {
   const { n } = curveParameters(curve);
   return bytesToBigint(crypto().hash(hashName(hashAlg), concat(x, digest))) % n;
+}
+
+/** @tcg Part 1, C.4.4 SM2 Signatures (GM/T 0003.2, 6.1); the digest already covers the signer's identity */
+function signSm2(
+  tpm: TpmCursor,
+  curve: TpmCurveName,
+  d: bigint,
+  digest: Uint8Array,
+): { readonly r: bigint; readonly s: bigint } {
+  const { n } = curveParameters(curve);
+  const inverse = inverseMod(1n + d, n);
+  assert(inverse !== undefined, 'a private key of SM2 is not n - 1');
+  for (;;) {
+    const k = ecPrivateFromBytes(curve, tpm.random(ecSeedSize(curve)));
+    const x = bytesToBigint(crypto().ecPublicKey(curve, k).x);
+    const r = (bytesToBigint(digest) + x) % n;
+    const s = (((inverse * (bytesToBigint(k) - r * d)) % n) + n) % n;
+    if (r !== 0n && s !== 0n && r + bytesToBigint(k) !== n) return { r, s };
+  }
 }
 
 function signEcc(
@@ -145,6 +173,10 @@ function signEcc(
     const s = (bytesToBigint(k) + r * d) % n;
     return out(bigintToBytes(r, curve.size), bigintToBytes(s, curve.size));
   }
+  if (scheme.scheme === c.TPM_ALG_SM2) {
+    const { r, s } = signSm2(tpm, curve.name, d, digest);
+    return out(bigintToBytes(r, curve.size), bigintToBytes(s, curve.size));
+  }
   if (scheme.scheme !== c.TPM_ALG_ECDAA) return rc.TPM_RC_SCHEME;
   const value = committedValue(tpm, scheme.count, curve.name, key.name);
   if (value === null) return rc.TPM_RC_VALUE;
@@ -172,9 +204,20 @@ export function signDigest(
 
 // --- verifying
 
+const VERIFIABLE: readonly number[] = [c.TPM_ALG_ECDSA, c.TPM_ALG_ECSCHNORR, c.TPM_ALG_SM2];
+
+/** Whether (e + x(s G + (r + s) P)) mod n is r (GM/T 0003.2, 7.1). */
+function isSm2(curve: TpmCurveName, point: EcPoint, digest: Uint8Array, r: bigint, s: bigint): boolean {
+  const { n, size } = curveParameters(curve);
+  const t = (r + s) % n;
+  if (t === 0n) return false;
+  const sG = crypto().ecPublicKey(curve, bigintToBytes(s, size));
+  const sum = ecAdd(curve, sG, crypto().ecMultiply(curve, bigintToBytes(t, size), point));
+  return sum !== undefined && (bytesToBigint(digest) + bytesToBigint(sum.x)) % n === r;
+}
+
 function verifyEcc(area: EccPublic, digest: Uint8Array, signature: TpmtSignature): number {
-  if (signature.sigAlg !== c.TPM_ALG_ECDSA && signature.sigAlg !== c.TPM_ALG_ECSCHNORR)
-    return rc.TPM_RC_SCHEME;
+  if (!VERIFIABLE.includes(signature.sigAlg)) return rc.TPM_RC_SCHEME;
   const curve = curveOf(area.parameters.curveId);
   const point = pointOf(area);
   const { n } = curveParameters(curve.name);
@@ -183,6 +226,9 @@ function verifyEcc(area: EccPublic, digest: Uint8Array, signature: TpmtSignature
   if (signature.sigAlg === c.TPM_ALG_ECDSA) {
     const raw = concat(bigintToBytes(r, curve.size), bigintToBytes(s, curve.size));
     return crypto().ecdsaVerify(curve.name, point, digest, raw) ? 0 : rc.TPM_RC_SIGNATURE;
+  }
+  if (signature.sigAlg === c.TPM_ALG_SM2) {
+    return isSm2(curve.name, point, digest, r, s) ? 0 : rc.TPM_RC_SIGNATURE;
   }
   const negR = bigintToBytes(n - r, curve.size);
   if (!isEcPrivateKey(curve.name, negR)) return rc.TPM_RC_SIGNATURE;

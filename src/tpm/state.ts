@@ -118,6 +118,11 @@ export interface PcrBank {
   readonly pcrs: readonly (Uint8Array | null)[];
 }
 
+/** No orderly shutdown since the start. */
+export const UNORDERLY = -1;
+/** As before, and an entity under dictionary-attack protection was used. */
+export const UNORDERLY_USED = -2;
+
 export interface PersistentState {
   readonly epSeed: Uint8Array;
   readonly spSeed: Uint8Array;
@@ -145,7 +150,7 @@ export interface PersistentState {
   readonly algorithmSet: number;
   readonly resetCount: number;
   readonly totalResetCount: bigint;
-  /** TPM_SU of the last shutdown, or -1 when there was none since. */
+  /** TPM_SU of the last shutdown, UNORDERLY or UNORDERLY_USED when there was none since. */
   readonly orderlyState: number;
   readonly startupLocality3: boolean;
   readonly preStartupDrtm: boolean;
@@ -208,6 +213,8 @@ export interface VolatileState {
   readonly drtmPreStartup: boolean;
   readonly pcrReconfigured: boolean;
   readonly lockout: LockoutState;
+  /** A protected entity was authorized since TPM2_Startup. */
+  readonly daUsed: boolean;
   readonly selfHealFrom: bigint;
   readonly lockoutFrom: bigint;
   readonly failureReason: string;

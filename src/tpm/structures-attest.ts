@@ -54,7 +54,12 @@ export const SIGNATURE_NULL: TpmtSignature = {
 };
 
 const RSA_SIGNATURES: readonly number[] = [c.TPM_ALG_RSASSA, c.TPM_ALG_RSAPSS];
-const ECC_SIGNATURES: readonly number[] = [c.TPM_ALG_ECDSA, c.TPM_ALG_ECDAA, c.TPM_ALG_ECSCHNORR];
+const ECC_SIGNATURES: readonly number[] = [
+  c.TPM_ALG_ECDSA,
+  c.TPM_ALG_ECDAA,
+  c.TPM_ALG_SM2,
+  c.TPM_ALG_ECSCHNORR,
+];
 
 function signatureOf(nullAllowed: boolean): Codec<TpmtSignature> {
   const algs = [...RSA_SIGNATURES, ...ECC_SIGNATURES, c.TPM_ALG_HMAC];
@@ -89,7 +94,7 @@ export const TpmtSignatureNull = signatureOf(true);
 // --- tickets (Part 2, 10.7)
 
 /** TPM_ST (Part 2, 6.9): what is none of these is no tag at all. */
-const TpmSt = limited(
+export const TpmSt = limited(
   Uint16,
   (tag) => tag === 0x00c4 || (tag >= 0x8000 && tag <= 0x8002) || (tag >= 0x8014 && tag <= 0x8029),
 );

@@ -85,13 +85,13 @@ function schemeOf(allowed: readonly number[], refusal: number): Codec<Scheme> {
 
 const RSA_SIGN = [c.TPM_ALG_RSASSA, c.TPM_ALG_RSAPSS];
 const RSA_ENCRYPT = [c.TPM_ALG_RSAES, c.TPM_ALG_OAEP];
-const ECC_SIGN = [c.TPM_ALG_ECDSA, c.TPM_ALG_ECDAA, c.TPM_ALG_ECSCHNORR];
+const ECC_SIGN = [c.TPM_ALG_ECDSA, c.TPM_ALG_ECDAA, c.TPM_ALG_SM2, c.TPM_ALG_ECSCHNORR];
 
 export const TpmtKeyedhashScheme = schemeOf([c.TPM_ALG_HMAC, c.TPM_ALG_XOR], rc.TPM_RC_VALUE);
 export const TpmtSigScheme = schemeOf([...RSA_SIGN, ...ECC_SIGN, c.TPM_ALG_HMAC], rc.TPM_RC_SCHEME);
 export const TpmtRsaScheme = schemeOf([...RSA_SIGN, ...RSA_ENCRYPT], rc.TPM_RC_VALUE);
 export const TpmtRsaDecrypt = schemeOf(RSA_ENCRYPT, rc.TPM_RC_VALUE);
-export const TpmtEccScheme = schemeOf([...ECC_SIGN, c.TPM_ALG_ECDH], rc.TPM_RC_SCHEME);
+export const TpmtEccScheme = schemeOf([...ECC_SIGN, c.TPM_ALG_ECDH, c.TPM_ALG_ECMQV], rc.TPM_RC_SCHEME);
 
 export interface KdfScheme {
   readonly scheme: number;
@@ -308,4 +308,4 @@ export const Tpm2bPrivate = tpm2b(1500);
 export const TpmsSensitiveCreate = struct({ userAuth: Tpm2bAuth, data: Tpm2bSensitiveData });
 export type TpmsSensitiveCreate = Infer<typeof TpmsSensitiveCreate>;
 export const Tpm2bSensitiveCreate = tpm2bOf(TpmsSensitiveCreate);
-export const Tpm2bIdObject = tpm2b(134);
+export const Tpm2bIdObject = tpm2b(2 * (2 + c.MAX_DIGEST));

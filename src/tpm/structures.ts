@@ -33,7 +33,7 @@ const inRange =
   (first: number, last: number) =>
   (h: number): boolean =>
     h >= first && h <= last;
-const isTransient = inRange(c.TRANSIENT_FIRST, 0x80ffffff);
+const isTransient = (h: number): boolean => c.handleType(h) === c.TPM_HT_TRANSIENT;
 const isPersistent = inRange(c.PERSISTENT_FIRST, c.PERSISTENT_LAST);
 const isPcr = (h: number): boolean => h < c.IMPLEMENTATION_PCR;
 const isNv = inRange(c.NV_INDEX_FIRST, c.NV_INDEX_LAST);
@@ -41,7 +41,9 @@ const isHmacSession = inRange(c.HMAC_SESSION_FIRST, c.HMAC_SESSION_FIRST + c.MAX
 const isPolicySession = inRange(c.POLICY_SESSION_FIRST, c.POLICY_SESSION_FIRST + c.MAX_ACTIVE_SESSIONS - 1);
 const HIERARCHIES: readonly number[] = [c.TPM_RH_OWNER, c.TPM_RH_PLATFORM, c.TPM_RH_ENDORSEMENT];
 
-const handle = (allowed: (h: number) => boolean): Codec<number> => limited(Uint32, allowed);
+/** TRANSIENT_LAST follows from the number of slots, which is the TPM's and stands in the reader. */
+const handle = (allowed: (h: number) => boolean): Codec<number> =>
+  limited(Uint32, (h, r) => allowed(h) && !(isTransient(h) && h - c.TRANSIENT_FIRST >= r.objectSlots));
 const handleOf = (...values: readonly number[]): Codec<number> => oneOf(Uint32, values);
 
 export const TpmHandle: Codec<number> = Uint32;
@@ -76,7 +78,8 @@ export const TpmiShAuthSession = handle((h) => isHmacSession(h) || isPolicySessi
 export const TpmiShHmac = handle(isHmacSession);
 export const TpmiShPolicy = handle(isPolicySession);
 export const TpmiDhContext = handle((h) => isHmacSession(h) || isPolicySession(h) || isTransient(h));
-export const TpmiDhSaved = handle(
+export const TpmiDhSaved = limited(
+  Uint32,
   (h) => isHmacSession(h) || isPolicySession(h) || (h >= 0x80000000 && h <= 0x80000002),
 );
 export const TpmiRhHierarchy = handleOf(...HIERARCHIES, c.TPM_RH_NULL);
@@ -103,13 +106,14 @@ export const Tpm2bData = tpm2b(c.MAX_DIGEST + 2);
 export const Tpm2bEvent = tpm2b(1024);
 export const Tpm2bMaxBuffer = tpm2b(c.MAX_DIGEST_BUFFER);
 export const Tpm2bMaxNvBuffer = tpm2b(c.MAX_NV_BUFFER_SIZE);
-export const Tpm2bName = tpm2b(c.MAX_DIGEST + 2);
+/** TPMU_NAME holds a handle too: its size is rounded up to that of a handle. */
+export const Tpm2bName = tpm2b(c.MAX_DIGEST + 4);
 export const Tpm2bIv = tpm2b(16);
 export const Tpm2bTimeout = tpm2b(9);
-export const Tpm2bEncryptedSecret = tpm2b(512);
+export const Tpm2bEncryptedSecret = tpm2b(c.MAX_RSA_KEY_BYTES);
 export const Tpm2bSensitiveData = tpm2b(c.MAX_SYM_DATA);
-export const Tpm2bPublicKeyRsa = tpm2b(512);
-export const Tpm2bEccParameter = tpm2b(66);
+export const Tpm2bPublicKeyRsa = tpm2b(c.MAX_RSA_KEY_BYTES);
+export const Tpm2bEccParameter = tpm2b(c.MAX_ECC_KEY_BYTES);
 
 /** TPMT_HA: an algorithm and a digest of its size. */
 export const TpmtHa: Codec<TpmtHa> = {

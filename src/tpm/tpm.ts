@@ -17,11 +17,13 @@ import { selfHeal } from './lockout.ts';
 import { volatileState } from './manufacture.ts';
 import { be32, Unmarshaller } from './marshal.ts';
 import { removeObject } from './object.ts';
+import { savedStateChanged } from './orderly.ts';
 import * as rc from './rc.ts';
 import './reasons.ts';
 import { finishSessions } from './response.ts';
 import { type StartupEvent, startupTable } from './startup.machine.ts';
-import type { TpmState } from './state.ts';
+import { type TpmState, UNORDERLY, UNORDERLY_USED } from './state.ts';
+import { TpmSt } from './structures-attest.ts';
 
 const HEADER = 10;
 const CC_STARTUP = 0x144;
@@ -78,11 +80,11 @@ export class Tpm extends TpmCursor {
 
   #dispatch(bytes: Uint8Array, locality: number): Uint8Array {
     this.updateTime();
-    const r = new Unmarshaller(bytes);
-    const tag = r.u16();
-    if (r.failed) return this.#refuse('frame', rc.TPM_RC_INSUFFICIENT);
+    const r = new Unmarshaller(bytes, this.state.config.objectSlots);
+    const tag = TpmSt.read(r);
+    if (r.failed) return this.#refuse('frame', r.rc);
     if (tag !== c.TPM_ST_NO_SESSIONS && tag !== c.TPM_ST_SESSIONS)
-      return this.#refuse('frame', rc.TPM_RC_VALUE);
+      return this.#refuse('frame', rc.TPM_RC_BAD_TAG);
     const size = r.u32();
     if (r.failed) return this.#refuse('frame', rc.TPM_RC_INSUFFICIENT);
     if (size !== bytes.length || size > c.MAX_COMMAND_SIZE) {
@@ -154,14 +156,14 @@ export class Tpm extends TpmCursor {
       handles.push(spec.type.read(r));
       if (r.rc !== 0) return rc.rcHandle(handles.length, r.rc);
     }
-    let evicts = 0;
+    this.borrowedSlots = 0;
     for (let i = 0; i < handles.length; i++) {
       const handle = handles[i] as number;
       if (c.handleType(handle) === c.TPM_HT_PERSISTENT) {
         // A persistent object is used through a slot of transient memory, which is taken before it is looked
         // for.
-        evicts++;
-        if (this.state.ram.objects.size + evicts > this.state.config.objectSlots)
+        this.borrowedSlots++;
+        if (this.state.ram.objects.size + this.borrowedSlots > this.state.config.objectSlots)
           return rc.TPM_RC_OBJECT_MEMORY;
       }
       const status = entityLoadStatus(this, handle);
@@ -197,7 +199,7 @@ export class Tpm extends TpmCursor {
       const name = declaration.handles[i]?.[0];
       if (name !== undefined) input[name] = area.handles[i];
     }
-    const r = new Unmarshaller(area.parameters);
+    const r = new Unmarshaller(area.parameters, this.state.config.objectSlots);
     let n = 0;
     for (const [name, codec] of declaration.parameters) {
       n++;
@@ -231,11 +233,10 @@ export class Tpm extends TpmCursor {
   /** After TPM2_Shutdown a change of state that would have been saved makes the shutdown void. */
   #noteChange(before: TpmState): void {
     if (this.state.life !== 'shutdown' || before.life !== 'shutdown') return;
-    const { state } = this;
-    if (state.pcr === before.pcr && state.reset === before.reset && state.clear === before.clear) return;
+    if (!savedStateChanged(before, this.state)) return;
     this.emit('tpm.shutdown_void', {}, 'tpm.state_change_after_shutdown');
     this.#move('STATE_CHANGED');
-    this.setNv({ orderlyState: -1 });
+    this.setNv({ orderlyState: this.state.ram.daUsed ? UNORDERLY_USED : UNORDERLY });
   }
 
   #move(event: StartupEvent): void {
@@ -260,8 +261,6 @@ export class Tpm extends TpmCursor {
     if (this.state.life === 'off') return;
     this.updateTime();
     this.#move('POWER_OFF');
-    const safe = this.state.nv.orderlyState >= 0 ? this.state.clock.clockSafe : false;
-    this.setClock({ clockSafe: safe });
     this.state = { ...this.state, ram: volatileState(), pcr: [] };
   }
 

@@ -55,6 +55,26 @@ export function encodeAcl(acl: Acl): Uint8Array {
   return w.finish();
 }
 
+/** How an id of the text becomes the kernel's, or the other way round; null for one without a name. */
+export type IdMap = (kind: 'uid' | 'gid', id: number) => number | null;
+
+/**
+ * A list with the ids of its named users and groups translated; `missing` stands for those that have no
+ * name, null makes the list invalid.
+ *
+ * @kernel fs/posix_acl.c posix_acl_from_xattr(), posix_acl_to_xattr()
+ */
+export function mapAcl(acl: Acl, map: IdMap, missing: number | null): Acl | undefined {
+  const out: AclEntry[] = [];
+  for (const e of acl) {
+    const kind = e.tag === ACL_USER ? 'uid' : e.tag === ACL_GROUP ? 'gid' : null;
+    const id = kind === null ? e.id : (map(kind, e.id) ?? missing);
+    if (id === null) return undefined;
+    out.push({ ...e, id });
+  }
+  return out;
+}
+
 /**
  * Entries in their order, each kind as often as it may be.
  *

@@ -68,12 +68,20 @@ export interface VfsEnv {
    * ids.
    */
   readonly idMapped?: (userNs: number, kind: 'uid' | 'gid', id: number) => boolean;
+  /**
+   * The kernel's id behind a namespace's name for it, and the name for a kernel's id; null when there
+   * is none.
+   */
+  readonly makeId?: (userNs: number, kind: 'uid' | 'gid', id: number) => number | null;
+  readonly fromId?: (userNs: number, kind: 'uid' | 'gid', id: number) => number | null;
   /** Whether a task stands in a mount (cwd, root); the caller's own task is looked at in any case. */
   readonly mountInUse?: (mount: number) => boolean;
   /** Checks a built-in fs-verity signature over the formatted digest (struct fsverity_formatted_digest). */
   readonly veritySignature?: (formatted: Uint8Array, signature: Uint8Array) => Err;
   /** /proc/sys/fs/verity/require_signatures. */
   readonly verityRequireSignatures?: () => boolean;
+  /** A block of a dm-verity device does not fit its tree: the log, or the end of the machine. */
+  readonly verityCorrupted?: (device: string, block: number, mode: string | null) => void;
   /** Bytes that a block device without a file system of the simulation gives when it is read. */
   readonly deviceContent?: (device: string) => Uint8Array | undefined;
 }

@@ -258,12 +258,22 @@ function hitDescriptor(place: FileBlocks['descriptor'], write: DeviceWrite): Fil
   return hit ? { ...place, changed: true } : place;
 }
 
+/** Stores to a device that was given as an image. */
+function storeContent(core: Core, device: string, queue: readonly DeviceWrite[]): void {
+  const disk = core.state.devices.get(device);
+  if (disk?.content === undefined) return;
+  const content = disk.content.slice();
+  for (const { offset, bytes } of queue) content.set(bytes.subarray(0, content.length - offset), offset);
+  core.state = { ...core.state, devices: core.state.devices.set(device, { ...disk, content }) };
+}
+
 /** Writeback of a device's own page cache: the disk changes below whatever is mounted on it. */
 export function deviceSync(core: Core, device: string): Err {
   const queue = core.state.blocks.pending.get(device);
   if (queue === undefined || queue.length === 0) return 0;
   const { pending, changed } = core.state.blocks;
   const marks = changed.includes(device) ? changed : [...changed, device];
+  storeContent(core, device, queue);
   setLayer(core, { pending: pending.delete(device), changed: marks });
   for (const [key, file] of core.state.blocks.files) {
     if (core.state.superblocks.get(file.sb)?.device !== device || file.below !== null) continue;
@@ -290,6 +300,7 @@ export function deviceRead(
   const end = Math.min(offset + length, size);
   if (offset >= end) return EMPTY;
   const out = new Uint8Array(end - offset);
+  out.set(core.state.devices.get(device)?.content?.subarray(offset, end) ?? EMPTY);
   const put = (at: number, bytes: Uint8Array): void => {
     const from = Math.max(at, offset);
     const to = Math.min(at + bytes.length, end);

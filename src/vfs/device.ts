@@ -9,6 +9,7 @@ import { deviceRead, deviceWrite } from './blocks.ts';
 import { S_IFBLK, S_IFMT } from './constants.ts';
 import type { Core } from './core.ts';
 import type { BlockDevice, Inode, OpenFile, VfsTask } from './types.ts';
+import { readVerified } from './verified-device.ts';
 
 /** @kernel include/linux/kdev_t.h new_decode_dev() */
 export const major = (rdev: number): number => (rdev >>> 8) & 0xfff;
@@ -64,6 +65,7 @@ export function readDevice(core: Core, inode: Inode, length: number, pos: number
     const device = blockDevice(core, inode.rdev);
     const known = device === undefined || device.unreadable === true ? undefined : device.name;
     if (known === undefined) return core.refused('EIO', 'vfs.io');
+    if (device?.opened !== undefined) return readVerified(core, device, device.opened, length, pos);
     const bytes = deviceRead(core, known, pos, length);
     if (bytes !== undefined) return ok(bytes);
     const whole = core.env.deviceContent?.(known);

@@ -111,14 +111,25 @@ export interface DmVerityDevice {
   readonly rootHash: Uint8Array;
 }
 
-/** First hash block of each level, level 0 first. @kernel drivers/md/dm-verity-target.c verity_ctr() */
-export function levelStarts(params: DmVerityParams, dataBlocks: number, hashStart: number): number[] {
+/** Hash blocks of each level, level 0 first. */
+function levelCounts(params: DmVerityParams, dataBlocks: number): number[] {
   const per = hashesPerBlock(params.alg, params.hashBlockSize);
   const counts: number[] = [];
   for (let blocks = dataBlocks; blocks > 1; ) {
     blocks = Math.ceil(blocks / per);
     counts.push(blocks);
   }
+  return counts;
+}
+
+/** First hash block behind the tree. */
+export function treeEnd(params: DmVerityParams, dataBlocks: number, hashStart: number): number {
+  return levelCounts(params, dataBlocks).reduce((sum, count) => sum + count, hashStart);
+}
+
+/** First hash block of each level, level 0 first. @kernel drivers/md/dm-verity-target.c verity_ctr() */
+export function levelStarts(params: DmVerityParams, dataBlocks: number, hashStart: number): number[] {
+  const counts = levelCounts(params, dataBlocks);
   const starts = new Array<number>(counts.length);
   let at = hashStart;
   for (let level = counts.length - 1; level >= 0; level--) {

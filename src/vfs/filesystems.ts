@@ -3,7 +3,7 @@
 // project ids, encryption and case folding of ext4 are left out.
 
 import { PAGE_SIZE } from './constants.ts';
-import { FS_MAGIC, type FsType } from './types.ts';
+import { FMODE_READ, FMODE_WRITE, FS_MAGIC, type FsType } from './types.ts';
 
 export interface FsBehaviour {
   readonly type: FsType;
@@ -67,6 +67,8 @@ export interface FsBehaviour {
   readonly setattr: 'disk' | 'simple' | 'pseudo';
   /** st_size of a pseudo file: sysfs attributes pretend to be a page. */
   readonly pseudoSize: number;
+  /** Opening needs a mode bit of some class for what is asked, capabilities or not. */
+  readonly kernfs: boolean;
 }
 
 const ALL_XATTRS = ['security.', 'trusted.', 'user.'];
@@ -105,6 +107,7 @@ const MEMORY: FsBehaviour = {
   nodev: false,
   setattr: 'simple',
   pseudoSize: 0,
+  kernfs: false,
 };
 
 const TMPFS: FsBehaviour = {
@@ -192,6 +195,7 @@ const BEHAVIOURS: Readonly<Record<FsType, FsBehaviour>> = {
     type: 'sysfs',
     magic: FS_MAGIC.sysfs,
     pseudoSize: PAGE_SIZE,
+    kernfs: true,
     userMount: true,
     rootMode: 0o755,
     xattr: 'simple',
@@ -240,4 +244,18 @@ export function behaviourOf(type: FsType): FsBehaviour {
 /** The type of that name, as mount(2) finds it. */
 export function typeNamed(name: string): FsType | undefined {
   return Object.hasOwn(BEHAVIOURS, name) ? (name as FsType) : undefined;
+}
+
+/**
+ * Whether kernfs refuses to open a file with these mode bits: what is asked needs a bit of some class,
+ * whatever the
+ * opener's capabilities are.
+ * @kernel fs/kernfs/file.c kernfs_fop_open()
+ */
+export function kernfsRefuses(type: FsType, mode: number, fmode: number): boolean {
+  if (!behaviourOf(type).kernfs) return false;
+  return (
+    ((fmode & FMODE_READ) !== 0 && (mode & 0o444) === 0) ||
+    ((fmode & FMODE_WRITE) !== 0 && (mode & 0o222) === 0)
+  );
 }

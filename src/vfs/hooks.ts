@@ -52,7 +52,8 @@ export interface SecurityHooks {
   inodePostSetxattr(task: VfsTask, path: PathRef, inode: InodeKey, name: string, value: Uint8Array): void;
   inodeRemovexattr(task: VfsTask, path: PathRef, inode: InodeKey, name: string): Err;
   inodePostRemovexattr(task: VfsTask, path: PathRef, inode: InodeKey, name: string): void;
-  inodeSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, name: string, newMode: number): Err;
+  /** `newMode`: the mode that goes with the list; null for an empty one. */
+  inodeSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, name: string, newMode: number | null): Err;
   inodePostSetAcl(task: VfsTask, path: PathRef, inode: InodeKey, name: string): void;
   inodeRemoveAcl(task: VfsTask, path: PathRef, inode: InodeKey, name: string): Err;
   inodePostRemoveAcl(task: VfsTask, path: PathRef, inode: InodeKey, name: string): void;

@@ -16,6 +16,8 @@ export interface FsParameters {
     readonly upper: string | null;
     readonly work: string | null;
     readonly metacopy: boolean;
+    /** redirect_dir=on, which metacopy=on brings with it. */
+    readonly redirect: boolean;
   };
 }
 
@@ -86,17 +88,7 @@ const IGNORED: Readonly<Partial<Record<FsType, readonly string[]>>> = {
     'dos1xfloppy',
     'debug',
   ],
-  overlay: [
-    'redirect_dir',
-    'index',
-    'xino',
-    'uuid',
-    'nfs_export',
-    'userxattr',
-    'volatile',
-    'verity',
-    'default_permissions',
-  ],
+  overlay: ['index', 'xino', 'uuid', 'nfs_export', 'userxattr', 'volatile', 'verity', 'default_permissions'],
   fuse: [
     'fd',
     'rootmode',
@@ -130,7 +122,10 @@ interface OverlayDraft {
   upper: string | null;
   work: string | null;
   metacopy: boolean;
+  redirectDir: string | null;
 }
+
+const REDIRECT_MODES: readonly string[] = ['on', 'off', 'follow', 'nofollow'];
 
 function overlayOption(draft: OverlayDraft, key: string, value: string): boolean {
   if (key === 'lowerdir') draft.lowers = split(value, /(?<!\\):/);
@@ -138,6 +133,7 @@ function overlayOption(draft: OverlayDraft, key: string, value: string): boolean
   else if (key === 'upperdir') draft.upper = value;
   else if (key === 'workdir') draft.work = value;
   else if (key === 'metacopy') draft.metacopy = value === 'on';
+  else if (key === 'redirect_dir' && REDIRECT_MODES.includes(value)) draft.redirectDir = value;
   else return false;
   return true;
 }
@@ -167,7 +163,7 @@ function vfatOption(
 /** @kernel fs/fs_context.c generic_parse_monolithic() */
 export function parseParameters(core: Core, type: FsType, data: string, umask: number): Result<FsParameters> {
   const draft: Draft = {};
-  const overlay: OverlayDraft = { lowers: [], upper: null, work: null, metacopy: false };
+  const overlay: OverlayDraft = { lowers: [], upper: null, work: null, metacopy: false, redirectDir: null };
   const vfat = { uid: 0, gid: 0, fmask: umask, dmask: umask, quiet: false };
   for (const option of split(data, /(?<!\\),/)) {
     const at = option.indexOf('=');
@@ -187,9 +183,10 @@ export function parseParameters(core: Core, type: FsType, data: string, umask: n
   }
   if (type === 'vfat') draft.vfat = vfat;
   if (type === 'overlay') {
-    if (overlay.metacopy && /(^|,)redirect_dir=(?!on)/.test(data))
+    const { redirectDir, ...rest } = overlay;
+    if (overlay.metacopy && redirectDir !== null && redirectDir !== 'on')
       return core.refused('EINVAL', 'vfs.bad_argument');
-    draft.overlay = overlay;
+    draft.overlay = { ...rest, redirect: redirectDir === 'on' || overlay.metacopy };
   }
   return ok(draft);
 }

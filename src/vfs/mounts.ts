@@ -272,11 +272,13 @@ function deviceTree(
   if (core.mountOf(found.value.mount).nodev) return core.refused('EACCES', 'vfs.nodev');
   const device = blockDevice(core, node.rdev);
   if (device === undefined) return core.refused('ENXIO', 'vfs.no_device');
-  if (device.unreadable === true) return core.refused('EIO', 'vfs.io');
   const sb = device.sb === null ? undefined : core.superblock(device.sb);
-  if (sb === undefined || sb.type !== type) return core.refused('EINVAL', 'vfs.bad_argument');
+  const mounted = sb !== undefined && sb.mounted > 0;
+  if (mounted && (sb.type !== type || sb.readonly !== readonly)) return core.refused('EBUSY', 'vfs.busy');
+  if (device.claimed === true) return core.refused('EBUSY', 'vfs.device_claimed');
   if (device.readonly && !readonly) return core.refused('EACCES', 'vfs.read_only');
-  if (sb.mounted > 0 && sb.readonly !== readonly) return core.refused('EBUSY', 'vfs.busy');
+  if (device.unreadable === true) return core.refused('EIO', 'vfs.io');
+  if (sb === undefined || sb.type !== type) return core.refused('EINVAL', 'vfs.bad_argument');
   if (sb.mounted === 0) core.setSuperblock({ ...sb, readonly });
   if (sb.mounted === 0 && parameters.vfat !== undefined) applyOptions(core, sb.id, parameters);
   return ok(sb.id);

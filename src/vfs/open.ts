@@ -42,6 +42,7 @@ import type { Core } from './core.ts';
 import { makeNode, mayCreate } from './create.ts';
 import { dput, newDentry, tooLong } from './dcache.ts';
 import { openDevice } from './device.ts';
+import { kernfsRefuses } from './filesystems.ts';
 import { verityFileOpen } from './fsverity.ts';
 import { I_LINKABLE, iputFinal, S_DEAD } from './inode.ts';
 import { down, openFollow, openWalk, type Parent, pathLookup } from './namei.ts';
@@ -366,7 +367,11 @@ function fileOwnOpen(core: Core, task: VfsTask, file: OpenFile, flags: number): 
   const inode = core.inode(file.inode);
   const verity = verityFileOpen(core, file.inode, (file.fmode & FMODE_WRITE) !== 0);
   if (verity !== 0) return verity;
-  if (inode.pseudo !== null) return core.env.pseudo.find(inode.pseudo)?.open?.(task, file.id, flags) ?? 0;
+  if (inode.pseudo !== null) {
+    if (isReg(inode) && kernfsRefuses(core.superblock(inode.sb).type, inode.mode, file.fmode))
+      return core.refuse('EACCES', 'vfs.refused_by_hook');
+    return core.env.pseudo.find(inode.pseudo)?.open?.(task, file.id, flags) ?? 0;
+  }
   if (inode.layers !== null && (isReg(inode) || isDir(inode))) return overlayOpen(core, task, file, flags);
   const type = inode.mode & S_IFMT;
   if (type === S_IFSOCK) return core.refuse('ENXIO', 'vfs.no_device');

@@ -1,7 +1,7 @@
 // Overlay file systems, the writing half: mounting them, copying up, creating over whiteouts, removing with
 // whiteouts, moving. Everything in a layer is done as the mounter and meets the layer's own hooks, in the
-// kernel's order. Left out: the index (hard links are broken at copy-up), redirects, volatile and userxattr
-// mounts, inode flags at copy-up.
+// kernel's order. Left out: the index (hard links are broken at copy-up), volatile and userxattr mounts,
+// inode flags at copy-up.
 
 import { utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
@@ -23,6 +23,7 @@ import {
   type CopyUp,
   copyAttr,
   dataPath,
+  isOpaque,
   isPrivate,
   layersOf,
   lookupChild,
@@ -32,10 +33,12 @@ import {
   OVL_METACOPY,
   OVL_OPAQUE,
   OVL_ORIGIN,
+  OVL_REDIRECT,
   OVL_UUID,
   type OverlayOps,
   overlayInode,
   realPath,
+  redirectOf,
   restack,
 } from './overlay.ts';
 import { isDir, isReg } from './perm.ts';
@@ -98,7 +101,7 @@ function mount(core: Core, task: VfsTask, parameters: FsParameters): Result<SbId
       isBelow(core, work.value.dentry, upper.value.dentry);
     if (nested) return core.refused('EINVAL', 'vfs.bad_argument');
   }
-  return ok(build(core, task, found, upper?.value ?? null, work?.value ?? null, wanted.metacopy));
+  return ok(build(core, task, found, upper?.value ?? null, work?.value ?? null, wanted));
 }
 
 function build(
@@ -107,7 +110,7 @@ function build(
   found: readonly PathRef[],
   upper: PathRef | null,
   work: PathRef | null,
-  metacopy: boolean,
+  wanted: { readonly metacopy: boolean; readonly redirect: boolean },
 ): SbId {
   const copy = (p: PathRef, readonly: boolean): PathRef => {
     const { sb } = core.mountOf(p.mount);
@@ -119,7 +122,8 @@ function build(
     upper: top,
     lowers: found.map((p) => copy(p, true)),
     work: null,
-    metacopy,
+    metacopy: wanted.metacopy,
+    redirect: wanted.redirect,
     cred: task.cred,
     whiteout: null,
     tempId: 0,
@@ -387,7 +391,8 @@ function moveInLayer(
 }
 
 /**
- * The data of a file whose metadata is in the upper layer already.
+ * The data of a file whose metadata is in the upper layer already; before a truncation it stays a hole of
+ * the file's size.
  *
  * @kernel fs/overlayfs/copy_up.c ovl_copy_up_meta_inode_data()
  */
@@ -399,11 +404,10 @@ function copyUpData(core: Core, as: VfsTask, id: DentryId, how: CopyUp): Err {
   if (how !== 'truncate') {
     const err = copyData(core, as, dataPath(core, inode), target);
     if (err !== 0) return err;
-  } else core.setInode(modified(core, core.inode(target), { content: NO_CONTENT, size: 0 }));
+  }
   const err = removexattr(core, as, upper, OVL_METACOPY);
   if (err !== 0) return err;
   restack(core, key, { upper: upper.dentry, lowers: [] });
-  if (how === 'truncate') keepSize(core, key, inode.size);
   return 0;
 }
 
@@ -445,7 +449,7 @@ function create(core: Core, task: VfsTask, dir: Dentry, name: string, birth: Bir
   if (!made.ok) return made;
   const upper = { mount: into.mount, dentry: made.value.id };
   // Without redirects the lower layer may still change below an overlay: new directories stay open to it.
-  const closed = layersOf(core, dir.sb).metacopy && (parent.layers?.lowers.length ?? 0) > 0;
+  const closed = layersOf(core, dir.sb).redirect && (parent.layers?.lowers.length ?? 0) > 0;
   if (directory && (covered !== undefined || closed)) {
     setxattr(core, mounter(core, dir.sb, task), upper, OVL_OPAQUE, utf8('y'), 0);
     core.why = null;
@@ -543,10 +547,75 @@ function whiteOut(
   return 0;
 }
 
+/**
+ * Whether what is below the upper entry, or a lower entry, still counts.
+ *
+ * @kernel fs/overlayfs/util.c ovl_path_type()
+ */
+function mergesLower(inode: Inode): boolean {
+  if (inode.layers === null) return false;
+  const { upper, lowers } = inode.layers;
+  if (upper === null) return true;
+  return isDir(inode) ? lowers.length > 0 : inode.realData !== inode.realMeta;
+}
+
+/** Longest text of a redirect. */
+const REDIRECT_MAX = 256;
+
+/**
+ * The way from the root to where the lower layers have an entry.
+ *
+ * @kernel fs/overlayfs/dir.c ovl_get_redirect()
+ */
+function absoluteRedirect(core: Core, id: DentryId): string {
+  let path = '';
+  for (let at = core.dentry(id); at.parent !== at.id; at = core.dentry(at.parent)) {
+    const inode = core.inode(at.inode);
+    const known = inode.layers?.upper == null ? null : redirectOf(core.inode(inode.realMeta ?? inode.key));
+    if (known?.startsWith('/')) return known + path;
+    path = `/${known ?? at.name}${path}`;
+  }
+  return path;
+}
+
+/**
+ * Notes at the upper entry where the lower layers have what it continues, before it gets another name.
+ *
+ * @kernel fs/overlayfs/dir.c ovl_set_redirect()
+ */
+function setRedirect(core: Core, as: VfsTask, id: DentryId, sameDir: boolean): Err {
+  const dentry = core.dentry(id);
+  const inode = core.inode(dentry.inode);
+  const upper = realPath(core, inode);
+  const known = redirectOf(core.inode(core.dentry(upper.dentry).inode));
+  const [lower] = inode.layers?.lowers ?? [];
+  const linked = lower !== undefined && core.inode(core.dentry(lower.dentry).inode).nlink > 1;
+  const absolute = !sameDir || (!isDir(inode) && linked);
+  if (known !== null && (!absolute || known.startsWith('/'))) return 0;
+  const value = utf8(absolute ? absoluteRedirect(core, id) : dentry.name);
+  if (absolute && value.length > REDIRECT_MAX) return core.refuse('EXDEV', 'vfs.unsupported');
+  return setxattr(core, as, upper, OVL_REDIRECT, value, 0) === 0 ? 0 : 'EXDEV';
+}
+
+/**
+ * What is written at a moved entry, so that it still shows the same: where it came from, or that nothing is
+ * below.
+ */
+function markMoved(core: Core, as: VfsTask, moved: Dentry, newParent: Inode, sameDir: boolean): Err {
+  const inode = core.inode(moved.inode);
+  if (mergesLower(inode)) return setRedirect(core, as, moved.id, sameDir);
+  if (!isDir(inode) || (newParent.layers?.lowers.length ?? 0) === 0) return 0;
+  const upper = realPath(core, inode);
+  if (isOpaque(core.inode(core.dentry(upper.dentry).inode))) return 0;
+  return setxattr(core, as, upper, OVL_OPAQUE, utf8('y'), 0) === 0 ? 0 : 'EXDEV';
+}
+
 /** @kernel fs/overlayfs/dir.c ovl_link() */
 function link(core: Core, task: VfsTask, source: Dentry, dir: Dentry, name: string): Err {
   let err = copyUp(core, task, source.id, 'meta');
   if (err === 0) err = copyUp(core, task, dir.id, 'meta');
+  if (err === 0 && mergesLower(core.inode(source.inode)))
+    err = setRedirect(core, mounter(core, source.sb, task), source.id, false);
   if (err !== 0) return err;
   const inode = core.inode(source.inode);
   const into = realPath(core, core.inode(dir.inode));
@@ -556,7 +625,6 @@ function link(core: Core, task: VfsTask, source: Dentry, dir: Dentry, name: stri
   addLink(core, core.inode(upper.key), core.dentry(into.dentry), name);
   core.setInode({ ...core.inode(inode.key), nlink: inode.nlink + 1 });
   hashChild(core, dir.inode, newDentry(core, dir.id, name, core.inode(inode.key)));
-  copyAttr(core, inode.key);
   copyAttr(core, dir.inode);
   return 0;
 }
@@ -572,7 +640,8 @@ function rename(
   exchange: boolean,
 ): Err {
   const inode = core.inode(source.inode);
-  const fixed = (i: Inode): boolean => isDir(i) && (i.layers?.lowers.length ?? 0) > 0;
+  const { redirect } = layersOf(core, source.sb);
+  const fixed = (i: Inode): boolean => !redirect && isDir(i) && (i.layers?.lowers.length ?? 0) > 0;
   if (fixed(inode)) return core.refuse('EXDEV', 'vfs.unsupported');
   if (exchange && target !== undefined && fixed(core.inode(target.inode)))
     return core.refuse('EXDEV', 'vfs.unsupported');
@@ -591,6 +660,11 @@ function rename(
   if (found === null) return core.refuse('ESTALE', 'vfs.no_entry');
   const moved = core.dentry(found);
   const hole = !exchange && oldParent.layers !== null && lowerPositive(core, oldParent.layers, source.name);
+  const sameDir = oldDir.id === dir.id;
+  err = markMoved(core, as, core.dentry(source.id), core.inode(dir.inode), sameDir);
+  if (err === 0 && exchange && target !== undefined)
+    err = markMoved(core, as, core.dentry(target.id), oldParent, sameDir);
+  if (err !== 0) return err;
   const above = lookupChild(core, core.dentry(into.dentry), name);
   if (exchange && above !== undefined)
     moveInLayer(core, as, moved, core.dentry(into.dentry), name, above, true);

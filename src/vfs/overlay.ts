@@ -1,11 +1,12 @@
 // Overlay file systems, the reading half: how a name is found in the layers and merged, which inode of which
-// layer holds data and metadata, and the attributes that an overlay's inode shows. Redirects, the index,
-// data-only layers and user.overlay.* are left out: renaming a directory that has a lower part is EXDEV, as
-// without redirect_dir. After a remount a file that was copied up has its upper inode number: the stored
-// handle of its origin is not followed.
+// layer holds data and metadata, and the attributes that an overlay's inode shows. The index, data-only
+// layers and user.overlay.* are left out, and redirects of directories in the middle of a redirect's path.
+// After a remount a file that was copied up has its upper inode number: the stored handle of its origin is
+// not followed.
 
 import { Map as ImmutableMap } from 'immutable';
 import { assert } from '../base/assert.ts';
+import { fromUtf8 } from '../base/bytes.ts';
 import type { Err, Result } from '../base/errno.ts';
 import type { Birth } from './birth.ts';
 import { S_IFCHR, S_IFMT } from './constants.ts';
@@ -31,6 +32,7 @@ import { findXattr } from './xattr-store.ts';
 
 export const OVL_OPAQUE = 'trusted.overlay.opaque';
 export const OVL_METACOPY = 'trusted.overlay.metacopy';
+export const OVL_REDIRECT = 'trusted.overlay.redirect';
 export const OVL_ORIGIN = 'trusted.overlay.origin';
 export const OVL_UUID = 'trusted.overlay.uuid';
 export const OVL_IMPURE = 'trusted.overlay.impure';
@@ -101,51 +103,98 @@ function inLayer(core: Core, dir: DentryId, name: string): Dentry | undefined {
 }
 
 /** Whether a directory of a layer hides what is below it. */
-function isOpaque(inode: Inode): boolean {
+export function isOpaque(inode: Inode): boolean {
   const value = findXattr(inode, OVL_OPAQUE);
   return value !== undefined && value.length === 1 && value[0] === 0x79;
 }
 
+/** Where the layers below have what an entry continues: a name, or a path from the root. */
+export function redirectOf(inode: Inode): string | null {
+  const value = findXattr(inode, OVL_REDIRECT);
+  return value === undefined || value.length === 0 ? null : fromUtf8(value);
+}
+
+/** A name or an absolute path in one layer. */
+function walkLayer(core: Core, dir: DentryId, wanted: string): Dentry | undefined {
+  let at: Dentry | undefined = core.dentry(dir);
+  for (const name of wanted.split('/')) {
+    if (name === '') continue;
+    at = at === undefined || !isDir(core.inode(at.inode)) ? undefined : inLayer(core, at.id, name);
+  }
+  return at;
+}
+
+/** One look into the layers, from the top down. */
+interface Hunt {
+  wanted: string;
+  /** Directories of the layers in which it is looked up; the roots after an absolute redirect. */
+  within: LayerStack;
+  dirs: boolean;
+  metacopy: boolean;
+}
+
+/** Whether the layers below are looked at too after an entry was found. */
+function goesOn(hunt: Hunt, inode: Inode, root: LayerStack | null): boolean {
+  hunt.dirs = isDir(inode);
+  hunt.metacopy = !hunt.dirs && findXattr(inode, OVL_METACOPY) !== undefined;
+  if (hunt.dirs ? isOpaque(inode) : !hunt.metacopy) return false;
+  const redirect = redirectOf(inode);
+  if (redirect === null) return true;
+  hunt.wanted = redirect;
+  if (redirect.startsWith('/') && root !== null) hunt.within = root;
+  return true;
+}
+
 /**
- * Where a name lies in the layers of its directory; undefined when it is nowhere or whited out.
+ * Where a name lies in the layers of its directory; undefined when it is nowhere or whited out. `root` are
+ * the layers of the overlay's root, for redirects that begin there.
  *
  * @kernel fs/overlayfs/namei.c ovl_lookup()
  */
-export function findLayers(core: Core, stack: LayerStack, name: string): LayerStack | undefined {
-  let upper: DentryId | null = null;
+export function findLayers(
+  core: Core,
+  stack: LayerStack,
+  name: string,
+  root: LayerStack | null,
+): LayerStack | undefined {
+  const hunt: Hunt = { wanted: name, within: stack, dirs: false, metacopy: false };
   const lowers: { layer: number; dentry: DentryId }[] = [];
-  let dirs = false;
-  if (stack.upper !== null) {
-    const found = inLayer(core, stack.upper, name);
-    if (found !== undefined) {
-      const inode = core.inode(found.inode);
-      if (isWhiteout(inode)) return undefined;
-      upper = found.id;
-      dirs = isDir(inode);
-      if (!dirs && findXattr(inode, OVL_METACOPY) === undefined) return { upper, lowers };
-      if (dirs && isOpaque(inode)) return { upper, lowers };
-    }
-  }
-  for (const { layer, dentry } of stack.lowers) {
-    const found = inLayer(core, dentry, name);
-    if (found === undefined) continue;
+  const found = stack.upper === null ? undefined : inLayer(core, stack.upper, name);
+  const upper = found?.id ?? null;
+  if (found !== undefined) {
     const inode = core.inode(found.inode);
+    if (isWhiteout(inode)) return undefined;
+    if (!goesOn(hunt, inode, root)) return { upper, lowers };
+  }
+  for (let below = -1; ; ) {
+    const next = hunt.within.lowers.find((l) => l.layer > below);
+    if (next === undefined) break;
+    below = next.layer;
+    const lower = walkLayer(core, next.dentry, hunt.wanted);
+    if (lower === undefined) continue;
+    const inode = core.inode(lower.inode);
     if (isWhiteout(inode)) break;
-    if (isDir(inode) !== dirs && (upper !== null || lowers.length > 0)) break;
-    lowers.push({ layer, dentry: found.id });
-    dirs = isDir(inode);
-    if (!dirs || isOpaque(inode)) break;
+    const first = upper === null && lowers.length === 0;
+    if (!first && isDir(inode) !== hunt.dirs) break;
+    const go = goesOn(hunt, inode, root);
+    if (first || hunt.dirs || !hunt.metacopy) lowers.push({ layer: next.layer, dentry: lower.id });
+    if (!go) break;
   }
   return upper === null && lowers.length === 0 ? undefined : { upper, lowers };
 }
 
+/** The layers of the overlay's root. */
+export function rootStack(core: Core, sb: SbId): LayerStack | null {
+  return core.inode(core.dentry(core.superblock(sb).root).inode).layers;
+}
+
 /** Whether a lower layer shows a name, so that removing it needs a whiteout. */
 export function lowerPositive(core: Core, dir: LayerStack, name: string): boolean {
-  return findLayers(core, { upper: null, lowers: dir.lowers }, name) !== undefined;
+  return findLayers(core, { upper: null, lowers: dir.lowers }, name, null) !== undefined;
 }
 
 function overlayLookup(core: Core, dir: Dentry, stack: LayerStack, name: string): Dentry | undefined {
-  const found = findLayers(core, stack, name);
+  const found = findLayers(core, stack, name, rootStack(core, dir.sb));
   if (found === undefined) return undefined;
   const dentry = newDentry(core, dir.id, name, overlayInode(core, dir.sb, found));
   hashChild(core, dir.inode, dentry);

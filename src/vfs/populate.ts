@@ -10,7 +10,7 @@ import type { Core } from './core.ts';
 import { childKey, hashChild, newDentry } from './dcache.ts';
 import { fixedMode, iputFinal, type NewInode, newInode } from './inode.ts';
 import { dropDirectory, dropName } from './links.ts';
-import { findLayers, mergedNames } from './overlay.ts';
+import { findLayers, mergedNames, rootStack } from './overlay.ts';
 import { isDir } from './perm.ts';
 import { dataInode } from './readwrite.ts';
 import type { Dentry, Inode, InodeKey, PathRef } from './types.ts';
@@ -122,7 +122,10 @@ export function depopulate(core: Core, path: PathRef): void {
 /** Bytes of a FAT cluster on a small volume. */
 const CLUSTER = 2048;
 
-/** Size of a FAT directory: a name that is no plain 8.3 one in capitals has long-name slots before its own. */
+/**
+ * Size of a FAT directory: a name that is no plain 8.3 one in capitals has long-name slots before its
+ * own.
+ */
 function clusters(core: Core, inode: Inode): number {
   let slots = 2;
   for (const id of inode.children?.values() ?? []) {
@@ -138,8 +141,9 @@ function clusters(core: Core, inode: Inode): number {
 function directorySize(core: Core, inode: Inode): number {
   switch (core.superblock(inode.sb).type) {
     case 'ext4':
-    case 'overlay':
       return 4096;
+    case 'overlay':
+      return inode.realMeta === null ? 4096 : directorySize(core, core.inode(inode.realMeta));
     case 'vfat':
       return inode.ino === 1 ? 16384 : clusters(core, inode);
     case 'tmpfs':
@@ -183,7 +187,8 @@ export function listDirectory(core: Core, key: InodeKey): readonly { name: strin
   const dir = core.inode(key);
   const names = dir.layers === null ? [] : mergedNames(core, dir.layers);
   for (const name of names) {
-    const found = dir.layers === null ? undefined : findLayers(core, dir.layers, name);
+    const found =
+      dir.layers === null ? undefined : findLayers(core, dir.layers, name, rootStack(core, dir.sb));
     const first = found?.upper ?? found?.lowers[0]?.dentry;
     if (first !== undefined) out.push({ name, mode: core.inode(core.dentry(first).inode).mode });
   }

@@ -158,6 +158,8 @@ function writeNode(
     return wrote;
   }
   if (node.write === undefined) return core.refused('EINVAL', 'vfs.unsupported');
+  // Attributes of kernfs do not hear of a write of no bytes.
+  if (data.length === 0 && core.fs(inode.sb).kernfs) return ok(0);
   const at = offset ?? file.pos;
   const wrote = node.write(task, file.id, data, at);
   const moves = offset === null && node.keepsOffset !== true;

@@ -76,6 +76,10 @@ export const VFS_REASONS = defineReasons({
   'vfs.io': { text: 'the device could not give the data', source: 'block layer' },
   'vfs.sealed': { text: 'a seal forbids it', source: 'mm/memfd.c' },
   'vfs.no_device': { text: 'no such device or driver', source: 'fs/char_dev.c chrdev_open()' },
+  'vfs.device_claimed': {
+    text: 'a device-mapper table stands on the device',
+    source: 'block/bdev.c bd_prepare_to_claim()',
+  },
   'vfs.not_block': { text: 'the mount source is no block device', source: 'block/bdev.c lookup_bdev()' },
   'vfs.protection': {
     text: 'the mapping does not allow the access',
@@ -121,6 +125,10 @@ export const VFS_REASONS = defineReasons({
   'vfs.verity_not_regular': {
     text: 'it is no regular file',
     source: 'fs/verity/enable.c fsverity_ioctl_enable()',
+  },
+  'vfs.verity_block': {
+    text: 'a block does not fit the hash tree of its dm-verity device',
+    source: 'drivers/md/dm-verity-target.c verity_handle_err()',
   },
   'vfs.verity_busy': {
     text: 'somebody has the file open for writing',

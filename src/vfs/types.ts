@@ -2,8 +2,9 @@
 // values in VfsState; operations replace records by spread. Names follow struct super_block, struct inode,
 // struct file.
 
-import type { Map as ImmutableMap } from 'immutable';
+import type { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
 import type { Timespec } from '../base/clock.ts';
+import type { DmVerityParams } from './dmverity.ts';
 
 export type InodeKey = number;
 export type DentryId = number;
@@ -112,6 +113,8 @@ export interface OverlayLayers {
   readonly lowers: readonly PathRef[];
   readonly work: PathRef | null;
   readonly metacopy: boolean;
+  /** Directories with a lower part can be moved: where they came from is written down. */
+  readonly redirect: boolean;
   /** The mounter's credentials: what happens in the layers is done with them. */
   readonly cred: Cred;
   /** The whiteout in the work directory that others are linked to. */
@@ -316,6 +319,22 @@ export interface VfsTask {
   readonly exe: string;
 }
 
+/** A dm-verity table over two devices that have real bytes. */
+export interface VerityOpened {
+  readonly dataDevice: string;
+  readonly hashDevice: string;
+  readonly params: DmVerityParams;
+  readonly dataBlocks: number;
+  /** In hash blocks. */
+  readonly hashStart: number;
+  readonly rootHash: Uint8Array;
+  /** ignore_corruption, restart_on_corruption, panic_on_corruption; null = EIO. */
+  readonly mode: string | null;
+  readonly ignoreZeroes: boolean;
+  /** Blocks that were found good, with check_at_most_once; null without it. */
+  readonly validated: ImmutableSet<number> | null;
+}
+
 export interface BlockDevice {
   readonly name: string;
   readonly rdev: number;
@@ -324,8 +343,14 @@ export interface BlockDevice {
   readonly readonly: boolean;
   /** Every read fails: a dm-verity device whose tree does not fit its root hash. */
   readonly unreadable?: boolean;
+  /** A device-mapper table stands on it, so that no file system can be mounted from it. */
+  readonly claimed?: boolean;
   /** Length in bytes; absent where nobody said. */
   readonly size?: number;
+  /** Bytes of an image that was given as it is, without a file system of the simulation. */
+  readonly content?: Uint8Array;
+  /** Set on a dm-verity device that is read through its tree. */
+  readonly opened?: VerityOpened;
   /** Properties a hook attached (dm-verity root hash and its signature state). */
   readonly verity: { readonly alg: string; readonly rootHash: Uint8Array; readonly signed: boolean } | null;
 }

@@ -4,7 +4,17 @@
 
 import { Reader } from '../base/codec.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
-import { ACL_ACCESS, ACL_DEFAULT, aclMode, aclValid, isAclName, parseAcl } from './acl.ts';
+import {
+  ACL_ACCESS,
+  ACL_DEFAULT,
+  type Acl,
+  aclMode,
+  aclValid,
+  encodeAcl,
+  isAclName,
+  mapAcl,
+  parseAcl,
+} from './acl.ts';
 import {
   CAP_SETFCAP,
   CAP_SYS_ADMIN,
@@ -209,13 +219,41 @@ export function storeXattr(core: Core, key: InodeKey, name: string, value: Uint8
   return 0;
 }
 
+/**
+ * A list as the task's user namespace names the ids in it. @kernel fs/posix_acl.c
+ * vfs_posix_acl_to_xattr()
+ */
+function shownAcl(core: Core, task: VfsTask, value: Uint8Array): Uint8Array {
+  const { userNs } = task.cred;
+  const { fromId } = core.env;
+  if (userNs === 0 || fromId === undefined) return value;
+  const acl = parseAcl(value);
+  if (acl === undefined || typeof acl === 'string') return value;
+  const shown = mapAcl(acl, (kind, id) => fromId(userNs, kind, id), 0xffffffff);
+  return shown === undefined ? value : encodeAcl(shown);
+}
+
+/** The kernel's ids for those that the task wrote; undefined when one of them has no meaning. */
+function kernelAcl(core: Core, task: VfsTask, acl: Acl): Acl | undefined {
+  const { userNs } = task.cred;
+  const { makeId } = core.env;
+  if (userNs === 0 || makeId === undefined) return acl;
+  return mapAcl(acl, (kind, id) => makeId(userNs, kind, id), null);
+}
+
+/** The mode that a list stands for. @kernel fs/posix_acl.c posix_acl_update_mode() */
+function modeWith(core: Core, task: VfsTask, inode: Inode, acl: Acl): number {
+  const mode = (inode.mode & ~0o777) | aclMode(acl).mode;
+  return inGroupOrCapable(core, task.cred, inode, inode.gid) ? mode : mode & ~S_ISGID;
+}
+
 /** @kernel fs/xattr.c vfs_getxattr() */
 export function getxattr(core: Core, task: VfsTask, path: PathRef, name: string): Result<Uint8Array> {
   const inode = core.inode(core.dentry(path.dentry).inode);
   if (isAclName(name)) {
     if (!core.fs(inode.sb).acl || isLink(inode)) return core.refused('EOPNOTSUPP', 'vfs.unsupported');
     const acl = findXattr(metaInode(core, inode), name);
-    return acl === undefined ? core.refused('ENODATA', 'vfs.no_data') : ok(acl);
+    return acl === undefined ? core.refused('ENODATA', 'vfs.no_data') : ok(shownAcl(core, task, acl));
   }
   const denied = xattrPermission(core, task, inode, name, MAY_READ);
   if (denied !== 0) return fail(denied);
@@ -298,7 +336,8 @@ function setAcl(
   const parsed = value === null ? 'none' : parseAcl(value);
   if (parsed === undefined) return core.refuse('EINVAL', 'vfs.bad_argument');
   if (parsed === 'version') return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
-  const acl = parsed === 'none' ? null : parsed;
+  const acl = parsed === 'none' ? null : kernelAcl(core, task, parsed);
+  if (acl === undefined) return core.refuse('EINVAL', 'vfs.bad_argument');
   const inode = core.inode(key);
   const denied = mayWriteXattr(core, inode);
   if (denied !== 0) return denied;
@@ -307,7 +346,7 @@ function setAcl(
   const { hooks } = core.env;
   const err = removes
     ? hooks.inodeRemoveAcl(task, path, key, name)
-    : hooks.inodeSetAcl(task, path, key, name, newMode);
+    : hooks.inodeSetAcl(task, path, key, name, acl === null ? null : modeWith(core, task, inode, acl));
   if (err !== 0) return err;
   if (!core.fs(inode.sb).acl) return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
   if (isLink(inode)) return core.refuse('EOPNOTSUPP', 'vfs.unsupported');
@@ -316,11 +355,11 @@ function setAcl(
   } else {
     if (!ownerOrCapable(core, task.cred, inode)) return core.refuse('EPERM', 'vfs.not_owner');
     if (acl !== null && !aclValid(acl)) return core.refuse('EINVAL', 'vfs.bad_argument');
-    const stored = equivalent?.minimal === true ? null : value;
+    const stored = acl === null || equivalent?.minimal === true ? null : encodeAcl(acl);
     const failed =
       inode.layers === null
         ? storeAcl(core, task, key, name, stored, newMode)
-        : overlaySetAcl(core, task, path, name, value, removes);
+        : overlaySetAcl(core, task, path, name, acl === null ? null : encodeAcl(acl), removes);
     if (failed !== 0) return failed;
   }
   if (removes) hooks.inodePostRemoveAcl(task, path, key, name);

@@ -49,9 +49,11 @@ function replayed(bytes: Uint8Array): Record<string, Record<string, string>> {
 /** The `pcrs:` part of tpm2_eventlog's answer in the same form. */
 function toolsPcrs(yaml: string): Record<string, Record<string, string>> {
   const text = yaml.replace(/: 0x([0-9a-f]+)/g, ": '$1'");
-  const doc = parse(text.slice(text.indexOf('\npcrs:'))) as { pcrs: Record<string, Record<string, string>> };
+  const doc = parse(text.slice(text.indexOf('\npcrs:'))) as {
+    pcrs: Record<string, Record<string, string> | null> | null;
+  };
   const out: Record<string, Record<string, string>> = {};
-  for (const [bank, pcrs] of Object.entries(doc.pcrs)) {
+  for (const [bank, pcrs] of Object.entries(doc.pcrs ?? {})) {
     if (!BANKS.includes(bank as HashName) || pcrs === null) continue;
     out[bank] = Object.fromEntries(
       Object.entries(pcrs).map(([n, v]) => [n, String(v).padStart(digestSize(bank as HashName) * 2, '0')]),

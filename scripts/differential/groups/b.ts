@@ -48,7 +48,6 @@ function step(dice: Dice): Op[] {
     ],
     () => [{ op: 'mmap', path, map, prot: dice.pick(['r', 'rx']), ...who }],
     () => [{ op: 'munmap', map, ...who }],
-    () => [{ op: 'pokemap', map, data: 'P', ...who }],
     () => [{ op: 'exec', path: '/mnt/p', ...who }],
     () => [{ op: 'truncate', path, len: dice.pick([0, 2]) }],
     () => [

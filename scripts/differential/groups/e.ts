@@ -1,6 +1,8 @@
-// EVM: labels of each kind, good and bad, and changes of metadata under each mode of the evm node.
+// EVM: labels of each kind, good and bad, and changes of metadata under each mode of the evm node; the wider kinds (other
+// file systems, overlays, user namespaces, an LSM that labels) are in ../evm.ts.
 
 import { type Case, type Dice, groupOf, type Op } from '../dice.ts';
+import { EVM_KINDS } from '../evm.ts';
 import { policy, UUID } from '../walks.ts';
 
 const CONTENT = ['T', 'U'] as const;
@@ -160,4 +162,4 @@ function evmCase(dice: Dice): Case {
   return { about: `random EVM operations, mode ${mode}`, cmdline, ops };
 }
 
-export const group = groupOf('EVM', [[1, evmCase]]);
+export const group = groupOf('EVM', [[3, evmCase], ...EVM_KINDS]);

@@ -1,6 +1,8 @@
 // IPE: random policies over fs-verity, dm-verity and initramfs files, updates, switches of mode.
 
 import { type Case, type Dice, groupOf, type Op } from '../dice.ts';
+import { bootPolicyCase, execCase, grammarCase, kernelReadCase, nodesCase, signatureCase } from '../ipe.ts';
+import { dmVerityCase, fsVerityCase } from '../verity.ts';
 import { KEY, MODULE, PROGRAM } from '../walks.ts';
 
 const VERITY: readonly Op[] = [
@@ -113,4 +115,14 @@ function ipeCase(dice: Dice): Case {
   return { about: 'random IPE policies', cmdline, ops, drives };
 }
 
-export const group = groupOf('IPE', [[1, ipeCase]]);
+export const group = groupOf('IPE', [
+  [2, ipeCase],
+  [1, grammarCase],
+  [1, signatureCase],
+  [2, nodesCase],
+  [4, execCase],
+  [2, kernelReadCase],
+  [2, bootPolicyCase],
+  [2, fsVerityCase],
+  [3, dmVerityCase],
+]);

@@ -42,10 +42,12 @@ function mixedCase(dice: Dice): Case {
     EXCLUDE.filter((m) => m !== '0x01021994').map((m) => `${a} fsmagic=${m}`),
   );
   ops.push({ op: 'policy_row', data: [...exclude, ...rules].map((r) => `${r}\n`).join('') });
-  // What happens when the upper layer is changed behind an overlay's back is not defined: it is left alone.
+  // What happens when a layer is changed behind an overlay's back is not defined: the upper one is left alone, names of
+  // the lower one too.
   const paths = ['/mnt/x', '/mnt/low/a', '/mnt/low/p', '/v/x', '/v/y', '/t/x', '/o/a', '/o/p', '/o/n'];
   for (let i = 0; i < 90; i++) {
     const path = dice.pick(paths);
+    const moved = path.startsWith('/mnt/low') ? '/mnt/x' : path;
     const uid = dice.pick([0, 0, 0, 1000]);
     ops.push(
       dice.pick<() => Op>([
@@ -62,9 +64,9 @@ function mixedCase(dice: Dice): Case {
         () => ({ op: 'exec', path, uid }),
         () => ({ op: 'chmod', path, mode: dice.pick([0o777, 0o644]) }),
         () => ({ op: 'unlink', path: dice.pick(paths.slice(3)) }),
-        () => ({ op: 'rename', path, to: `${path}2` }),
-        () => ({ op: 'rename', path: `${path}2`, to: path }),
-        () => ({ op: 'link', path, to: `${path}3` }),
+        () => ({ op: 'rename', path: moved, to: `${moved}2` }),
+        () => ({ op: 'rename', path: `${moved}2`, to: moved }),
+        () => ({ op: 'link', path: moved, to: `${moved}3` }),
         () => ({ op: 'read', path: `${path}${dice.pick(['2', '3'])}` }),
         () => ({ op: 'truncate', path, len: dice.pick([0, 2, 50]) }),
         () => ({

@@ -1,6 +1,6 @@
-// Export by the kernel (Karhunen 2020, supported by Safford): the kernel itself writes all records to a file and frees
-// them, all or nothing. A maximum of records makes it do so by itself, to PATH.1, PATH.2 and so on. The posting does
-// not say who owns the file; here it belongs to the kernel's own task.
+// Export by the kernel (Karhunen 2020, supported by Safford): the kernel itself writes all records to a
+// file and frees them, all or nothing. A maximum of records makes it do so by itself, to PATH.1, PATH.2 and
+// so on. The posting does not say who owns the file; here it belongs to the kernel's own task.
 
 import { fromLatin1 } from '../../base/bytes.ts';
 import { type Err, fail, ok } from '../../base/errno.ts';

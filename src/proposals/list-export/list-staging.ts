@@ -1,6 +1,7 @@
-// Staging (Sassu, merged for 7.2 as CONFIG_IMA_STAGING): `A` moves the list aside, the `_staged` nodes show it, `D`
-// deletes it; a number written to a list node deletes that many records at once. Whoever writes has the lists for
-// itself. Digests of deleted records still suppress duplicates unless the kernel was told to flush them.
+// Staging (Sassu, merged for 7.2 as CONFIG_IMA_STAGING): `A` moves the list aside, the `_staged` nodes show
+// it, `D` deletes it; a number written to a list node deletes that many records at once. Whoever writes has
+// the lists for itself. Digests of deleted records still suppress duplicates unless the kernel was told to
+// flush them.
 
 import { fromLatin1 } from '../../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../../base/errno.ts';
@@ -27,7 +28,10 @@ interface State {
 
 type Cursor = ExtensionCursor<State>;
 
-/** Readers together, or one process that writes. @kernel security/integrity/ima/ima_fs.c _ima_measurements_open() */
+/**
+ * Readers together, or one process that writes. @kernel security/integrity/ima/ima_fs.c
+ * _ima_measurements_open()
+ */
 function openNode(x: Cursor, task: VfsTask, flags: number): Err {
   const { readers, writer, writes } = x.state;
   const busy = (): Err => x.rooms.kernel.refuse('EBUSY', EXPORT_REASON['list_staging.busy']);
@@ -49,7 +53,10 @@ function releaseNode(x: Cursor, flags: number): void {
   else x.state = { ...x.state, writes: writes - 1, writer: writes > 1 ? x.state.writer : 0 };
 }
 
-/** `A` and `D`. @kernel security/integrity/ima/ima_queue.c ima_queue_stage(), ima_queue_staged_delete_all() */
+/**
+ * `A` and `D`. @kernel security/integrity/ima/ima_queue.c ima_queue_stage(),
+ * ima_queue_staged_delete_all()
+ */
 function stageOrDelete(x: Cursor, text: string): Err {
   const { rooms } = x;
   const n = rooms.ima.state.list.length;

@@ -1,6 +1,7 @@
-// The list in an anonymous file (Goldstein, 2020): records move into a file that only the kernel has, whose pages can be
-// swapped out; every node of securityfs reads as before, and kexec still carries everything. The records themselves
-// are kept as values here; only the memory that the kernel counts for the list falls.
+// The list in an anonymous file (Goldstein, 2020): records move into a file that only the kernel has, whose
+// pages can be swapped out; every node of securityfs reads as before, and kexec still carries everything.
+// The records themselves are kept as values here; only the memory that the kernel counts for the list
+// falls.
 
 import { utf8 } from '../../base/bytes.ts';
 import { type Err, ok } from '../../base/errno.ts';

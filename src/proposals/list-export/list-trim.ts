@@ -1,6 +1,6 @@
-// Delete-N (named in the 2020 thread, posted in 2025): a program saves the list by itself, then tells the kernel how many
-// records to drop from its beginning. Records that came in between stay. Two programs that both saved N and both say
-// so drop 2N.
+// Delete-N (named in the 2020 thread, posted in 2025): a program saves the list by itself, then tells the
+// kernel how many records to drop from its beginning. Records that came in between stay. Two programs that
+// both saved N and both say so drop 2N.
 
 import { fromLatin1 } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/errno.ts';

@@ -1,5 +1,6 @@
-// What every design that takes records off the measurement list shares: cutting the list, writing records as the
-// binary list has them, and looking at the list as if nothing had been taken. Registers are never touched.
+// What every design that takes records off the measurement list shares: cutting the list, writing records
+// as the binary list has them, and looking at the list as if nothing had been taken. Registers are never
+// touched.
 
 import { concat } from '../../base/bytes.ts';
 import { type AppendList, fromArray, toArray } from '../../base/list.ts';

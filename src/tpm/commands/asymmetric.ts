@@ -1,10 +1,10 @@
 // Part 3, chapters 14 and 19: RSA encryption, elliptic-curve key exchange, curve parameters, ephemeral keys
-// and commits. Left out of the two-phase exchange: ECMQV and SM2 (TPM_RC_SCHEME).
+// and commits.
 
 import { EMPTY } from '../../base/bytes.ts';
 import { bigintToBytes, bytesToBigint } from '../../crypto/bigint.ts';
-import { curveParameters, ecPrivateFromBytes, ecSeedSize, isOnCurve } from '../../crypto/ec.ts';
-import { type CurveName, crypto, type EcPoint } from '../../crypto/provider.ts';
+import { curveParameters, ecAdd, ecPrivateFromBytes, ecSeedSize, isOnCurve } from '../../crypto/ec.ts';
+import { crypto, type EcPoint, type TpmCurveName } from '../../crypto/provider.ts';
 import {
   rsaDecryptOaep,
   rsaDecryptPkcs1v15,
@@ -129,7 +129,7 @@ export const rsaDecrypt = command({
 });
 
 function newPair(
-  curve: CurveName,
+  curve: TpmCurveName,
   random: Uint8Array,
 ): { readonly scalar: Uint8Array; readonly point: EcPoint } {
   const scalar = ecPrivateFromBytes(curve, random);
@@ -217,7 +217,9 @@ const CURVE_HASH: ReadonlyMap<number, number> = new Map([
   [c.TPM_ECC_NIST_P256, c.TPM_ALG_SHA256],
   [c.TPM_ECC_NIST_P384, c.TPM_ALG_SHA384],
   [c.TPM_ECC_NIST_P521, c.TPM_ALG_SHA512],
+  [c.TPM_ECC_SM2_P256, c.TPM_ALG_SM3_256],
 ]);
+const NO_KDF: readonly number[] = [c.TPM_ECC_BN_P256, c.TPM_ECC_BN_P638];
 
 /** @tcg Part 3, 14.6 TPM2_ECC_Parameters */
 export const eccParameters = command({
@@ -229,19 +231,50 @@ export const eccParameters = command({
   run(_tpm, { curveID }) {
     const curve = curveOf(curveID);
     const { p, a, b, gx, gy, n } = curveParameters(curve.name);
-    const numbers = [p, a, b, gx, gy, n].map((value) => bigintToBytes(value, curve.size));
+    const numbers = [p, a, b, gx, gy, n].map((value) => bigintToBytes(value, value === 0n ? 1 : curve.size));
     const hashAlg = CURVE_HASH.get(curveID) ?? c.TPM_ALG_SHA256;
     return {
       parameters: {
         curveId: curveID,
         keySize: curve.bits,
-        kdf: { scheme: c.TPM_ALG_KDF1_SP800_56A, hashAlg },
+        kdf: NO_KDF.includes(curveID)
+          ? { scheme: c.TPM_ALG_NULL, hashAlg: c.TPM_ALG_NULL }
+          : { scheme: c.TPM_ALG_KDF1_SP800_56A, hashAlg },
         sign: SCHEME_NULL,
         numbers: [...numbers, new Uint8Array([1])],
       },
     };
   },
 });
+
+const NO_POINT: TpmsEccPoint = { x: EMPTY, y: EMPTY };
+
+/**
+ * The shared point of the exchanges whose ephemeral keys sign themselves.
+ * @tcg Part 1, C.5.4 (1, e, 2, s) ECMQV and C.5.5 SM2 Key Exchange
+ */
+function implicitExchange(
+  scheme: number,
+  curve: TpmCurveName,
+  staticA: Uint8Array,
+  ephemeralA: Uint8Array,
+  staticB: EcPoint,
+  ephemeralB: EcPoint,
+): EcPoint | undefined {
+  const { n, bits, size } = curveParameters(curve);
+  const half = BigInt((bits + 1) >> 1) - (scheme === c.TPM_ALG_SM2 ? 1n : 0n);
+  /** Associated value function: the low half of x with a one before it. */
+  const avf = (point: EcPoint): bigint => (bytesToBigint(point.x) % (1n << half)) + (1n << half);
+  const own = avf(crypto().ecPublicKey(curve, ephemeralA));
+  const [ds, de] = [bytesToBigint(staticA), bytesToBigint(ephemeralA)];
+  const [fixed, weighed] = scheme === c.TPM_ALG_SM2 ? [staticB, ephemeralB] : [ephemeralB, staticB];
+  const scalar = (scheme === c.TPM_ALG_SM2 ? ds + own * de : de + own * ds) % n;
+  const weight = avf(ephemeralB) % n;
+  if (scalar === 0n || weight === 0n) return undefined;
+  const weighted = crypto().ecMultiply(curve, bigintToBytes(weight, size), weighed);
+  const sum = ecAdd(curve, fixed, weighted);
+  return sum === undefined ? undefined : crypto().ecMultiply(curve, bigintToBytes(scalar, size), sum);
+}
 
 const TpmiEccKeyExchange = oneOf(Uint16, [c.TPM_ALG_ECDH, c.TPM_ALG_ECMQV, c.TPM_ALG_SM2], rc.TPM_RC_SCHEME);
 
@@ -266,7 +299,12 @@ export const zGen2Phase = command({
     if (!isOnCurve(curve, ephemeralB)) return rc.rcParameter(2, rc.TPM_RC_ECC_POINT);
     const r = committedValue(tpm, counter, curve, EMPTY);
     if (r === null) return rc.rcParameter(4, rc.TPM_RC_VALUE);
-    if (inScheme !== c.TPM_ALG_ECDH) return badScheme;
+    if (inScheme !== c.TPM_ALG_ECDH) {
+      const outZ1 = implicitExchange(inScheme, curve, own.scalar, r, staticB, ephemeralB);
+      if (outZ1 === undefined) return rc.TPM_RC_NO_RESULT;
+      endCommit(tpm, counter);
+      return { outZ1, outZ2: NO_POINT };
+    }
     const outZ1 = crypto().ecMultiply(curve, own.scalar, staticB);
     const outZ2 = crypto().ecMultiply(curve, r, ephemeralB);
     if (outZ1 === undefined || outZ2 === undefined) return rc.TPM_RC_NO_RESULT;
@@ -274,8 +312,6 @@ export const zGen2Phase = command({
     return { outZ1, outZ2 };
   },
 });
-
-const NO_POINT: TpmsEccPoint = { x: EMPTY, y: EMPTY };
 
 /** @tcg Part 3, 19.2 TPM2_Commit */
 export const commit = command({

@@ -37,10 +37,11 @@ export const certify = command({
   run(tpm, { objectHandle, signHandle, qualifyingData, inScheme }) {
     const signer = signerOf(tpm, signHandle, inScheme, 2, 2);
     if (typeof signer === 'number') return signer;
+    // A sequence can be certified too: it has no name.
     const object = keyAt(tpm, objectHandle);
-    if (object === undefined) return rc.rcHandle(1, rc.TPM_RC_TYPE);
     const anonymous = isAnonymousScheme(signer.scheme.scheme);
-    const info = { name: object.name, qualifiedName: anonymous ? EMPTY : object.qualifiedName };
+    const qualifiedName = anonymous ? EMPTY : (object?.qualifiedName ?? EMPTY);
+    const info = { name: object?.name ?? EMPTY, qualifiedName };
     const done = attest(tpm, signer, qualifyingData, { type: c.TPM_ST_ATTEST_CERTIFY, info });
     return typeof done === 'number' ? done : { certifyInfo: done.octets, signature: done.signature };
   },

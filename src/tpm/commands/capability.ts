@@ -127,7 +127,7 @@ function capabilityPage(
   switch (capability) {
     case c.TPM_CAP_ALGS: {
       const all = ALGORITHM_PROPERTIES.map(([alg, algProperties]) => ({ alg, algProperties }));
-      return page(all, (a) => a.alg, property, count, MAX_TAGGED);
+      return page(all, (a) => a.alg, property & 0xffff, count, MAX_TAGGED);
     }
     case c.TPM_CAP_HANDLES:
       return handlePage(tpm, property, count);
@@ -153,7 +153,7 @@ function capabilityPage(
     case c.TPM_CAP_PCR_PROPERTIES:
       return page(pcrProperties(), (p) => p.tag, property, count, MAX_TAGGED);
     case c.TPM_CAP_ECC_CURVES:
-      return page(CURVE_IDS, self, property, count, CAPABILITY_BYTES / 2);
+      return page(CURVE_IDS, self, property & 0xffff, count, CAPABILITY_BYTES / 2);
     case c.TPM_CAP_AUTH_POLICIES:
       if (c.handleType(property) !== c.TPM_HT_PERMANENT) return rc.rcParameter(2, rc.TPM_RC_VALUE);
       return page(authPolicies(tpm), (p) => p.handle, property, count, 14);

@@ -1,6 +1,6 @@
 // Part 3, chapter 29: reading, setting and adjusting the clock.
 
-import { timeInfo } from '../clock.ts';
+import { isWritten, timeInfo } from '../clock.ts';
 import { command, user } from '../command.ts';
 import { oneOf, Uint8, Uint64 } from '../marshal.ts';
 import * as rc from '../rc.ts';
@@ -26,10 +26,11 @@ export const clockSet = command({
   nv: true,
   pp: 'command',
   run(tpm, { newTime }) {
-    if (newTime > 0xffff000000000000n || newTime < tpm.state.clock.clock) {
+    const { clock } = tpm.state;
+    if (newTime > 0xffff000000000000n || newTime < clock.clock) {
       return rc.rcParameter(1, rc.TPM_RC_VALUE);
     }
-    tpm.setClock({ clock: newTime });
+    tpm.setClock({ clock: newTime, clockSafe: clock.clockSafe || isWritten(clock.clock, newTime) });
     return {};
   },
 });

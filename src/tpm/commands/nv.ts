@@ -100,7 +100,7 @@ export const nvDefineSpace = command({
       return rc.rcParameter(2, rc.TPM_RC_SIZE);
     }
     if (tpm.state.nv.nvIndices.has(publicInfo.nvIndex)) return rc.TPM_RC_NV_DEFINED;
-    if (!hasRoomForIndex(tpm, publicInfo.dataSize)) return rc.TPM_RC_NV_SPACE;
+    if (!hasRoomForIndex(tpm, a, publicInfo.dataSize)) return rc.TPM_RC_NV_SPACE;
     putIndex(tpm, { public: publicInfo, authValue, data: new Uint8Array(publicInfo.dataSize) });
     return {};
   },

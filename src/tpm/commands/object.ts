@@ -285,7 +285,8 @@ export const objectChangeAuth = command({
     if (authValue === null) return rc.rcParameter(1, rc.TPM_RC_SIZE);
     const parent = keyAt(tpm, parentHandle);
     const expected = qualifiedName(qualifiedNameOf(tpm, parentHandle), nameAlg, object.name);
-    if (parent === undefined || !equalBytes(expected, object.qualifiedName)) {
+    const inNoTree = nameAlg === c.TPM_ALG_NULL;
+    if (parent === undefined || inNoTree || !equalBytes(expected, object.qualifiedName)) {
       return rc.rcHandle(2, rc.TPM_RC_TYPE);
     }
     const sensitive = { ...object.sensitive, authValue };

@@ -113,7 +113,7 @@ export const pcrAllocate = command({
   pp: 'command',
   run(tpm, { pcrAllocation }) {
     // Banks that the caller does not name keep their registers; of two entries for a bank the last counts.
-    const allocated = tpm.state.nv.pcrAllocatedNext.map(
+    const allocated = tpm.state.nv.pcrAllocated.map(
       (old) => pcrAllocation.findLast((s) => s.hash === old.hash) ?? old,
     );
     let sizeNeeded = 0;
@@ -173,7 +173,9 @@ export const pcrReset = command({
   response: {},
   nv: true,
   run(tpm, { pcrHandle }, { locality }) {
-    const refused = localityRefusal(tpm, pcrAttributes(pcrHandle).resetLocality, pcrHandle, locality);
+    // Locality 4 resets by _TPM_Hash_Start alone.
+    const allowed = pcrAttributes(pcrHandle).resetLocality & 0x0f;
+    const refused = localityRefusal(tpm, allowed, pcrHandle, locality);
     if (refused !== 0) return refused;
     setPcr(tpm, pcrHandle, (size) => new Uint8Array(size));
     tpm.emit('tpm.pcr_reset', { pcr: pcrHandle, locality });

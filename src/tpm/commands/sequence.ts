@@ -109,7 +109,7 @@ export const sequenceComplete = command({
       return { result, validation: hashTicket(tpm, c.TPM_RH_NULL, false, alg, result) };
     }
     const result = crypto().hash(hashName(alg), data);
-    const safe = sequence.ticketSafe ?? (buffer.length < 4 || isTicketSafe(buffer));
+    const safe = sequence.ticketSafe ?? isTicketSafe(buffer);
     return { result, validation: hashTicket(tpm, hierarchy, safe, alg, result) };
   },
 });

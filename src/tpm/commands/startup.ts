@@ -59,7 +59,7 @@ function startPartitions(tpm: TpmCursor, type: StartupType): void {
   const { state } = tpm;
   if (type === 'reset') {
     const random = new Drbg(state.drbg);
-    const reset = freshResetState(random);
+    const reset = freshResetState(random, state.config);
     tpm.state = { ...tpm.state, drbg: random.state, reset, clear: enabledClearState() };
     tpm.setNv({
       resetCount: (state.nv.resetCount + 1) >>> 0,
@@ -97,7 +97,7 @@ export const startup = command({
     startPartitions(tpm, type);
     startPcrs(tpm, type, startLocality);
     startNvIndices(tpm, type);
-    startLockout(tpm, type === 'resume');
+    startLockout(tpm, type === 'resume', orderly);
     if (type !== 'resume') tpm.setClear({ pcrAuth: EMPTY });
     if (orderly < 0 && nv.totalResetCount > 0n) tpm.setClock({ clockSafe: false });
     tpm.setNv({
@@ -131,7 +131,6 @@ export const shutdown = command({
       life: step(startupTable, state.life, 'SHUTDOWN'),
     };
     tpm.setNv({ orderlyState: shutdownType });
-    tpm.setClock({ clockSafe: true });
     tpm.emit('tpm.shutdown', { type: shutdownType === c.TPM_SU_STATE ? 'state' : 'clear' });
     return {};
   },

@@ -2,8 +2,11 @@
 // executed one after another. Left out: migration blobs, data descriptors, cancelling.
 
 import { createServer, type Server, type Socket } from 'node:net';
-import { concat } from '../../base/bytes.ts';
+import { concat, toHex, utf8 } from '../../base/bytes.ts';
 import { Reader, Writer } from '../../base/codec.ts';
+import { MAX_COMMAND_SIZE } from '../constants.ts';
+import { be64 } from '../marshal.ts';
+import { FIRMWARE_VERSION } from '../properties.ts';
 import type { Tpm } from '../tpm.ts';
 import { FrameReader } from './framing.ts';
 
@@ -47,7 +50,27 @@ function serveFrames(socket: Socket, host: TransportHost, locality: () => number
 const CAPABILITIES = 0x0000ffff;
 const BAD_ORDINAL = 0x0a;
 const BAD_LOCALITY = 0x3d;
-const BUFFER_MIN = 4096;
+/** What swtpm gives as the least size of a buffer: the largest context and a header fit. */
+const BUFFER_MIN = 2808;
+
+/**
+ * What GET_INFO tells: bit 0 the specification, bit 1 the maker, as a certificate of the platform has
+ * them.
+ */
+function informationOf(tpm: Tpm, flags: bigint): { readonly [name: string]: unknown } {
+  const hex = (octets: Uint8Array): string => `id:${toHex(octets).toUpperCase()}`;
+  const specification = { family: '2.0', level: 0, revision: 159 };
+  const version = be64(FIRMWARE_VERSION).subarray(0, 4);
+  const maker = {
+    manufacturer: hex(utf8(tpm.state.config.manufacturer)),
+    version: hex(version),
+    model: 'kisim',
+  };
+  return {
+    ...((flags & 1n) !== 0n && { TPMSpecification: specification }),
+    ...((flags & 2n) !== 0n && { TPMAttributes: maker }),
+  };
+}
 
 /** Octets of a control request after its code; null when more must come. */
 function requestLength(code: number, body: Uint8Array): number | null {
@@ -147,13 +170,12 @@ export class SwtpmControl {
       case 0x11:
         return w
           .u32(r.u32() === 0 ? 0 : BAD_ORDINAL)
+          .u32(MAX_COMMAND_SIZE)
           .u32(BUFFER_MIN)
-          .u32(BUFFER_MIN)
-          .u32(BUFFER_MIN)
+          .u32(MAX_COMMAND_SIZE)
           .finish();
       case 0x12: {
-        const info = `${JSON.stringify({ TPMSpecification: { family: '2.0', level: 0, revision: 159 } })}\0`;
-        const text = new TextEncoder().encode(info);
+        const text = utf8(`${JSON.stringify(informationOf(tpm, r.u64()))}\0`);
         return w.u32(0).u32(text.length).u32(text.length).bytes(text).finish();
       }
       default:

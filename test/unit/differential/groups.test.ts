@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Case, type Group, type Op, sampleCase } from '../../../scripts/differential/dice.ts';
+import { type Case, type Group, sampleCase } from '../../../scripts/differential/dice.ts';
 import { complaintText, loadCase } from '../../../src/conformance/case.ts';
 import { DATA } from '../../../src/scenario/ops/types.ts';
 import { ROOT } from '../../support.ts';
@@ -19,21 +19,26 @@ async function groupNamed(letter: string): Promise<Group> {
 }
 
 /** Data given by meaning ({imahash}, {cert} ...) stand as bytes once a case is recorded. */
-function spelledOut(ops: readonly Op[]): unknown[] {
-  return ops.map((op) =>
-    Object.fromEntries(
-      Object.entries(op).map(([name, v]) => {
-        const byMeaning = typeof v === 'object' && v !== null && !DATA.safeParse(v).success;
-        return [name, byMeaning ? { hex: '00' } : v];
-      }),
-    ),
+function spelledOut(members: object): object {
+  return Object.fromEntries(
+    Object.entries(members).map(([name, v]: [string, unknown]) => {
+      const byMeaning = typeof v === 'object' && v !== null && !DATA.safeParse(v).success;
+      return [name, byMeaning ? { hex: '00' } : v];
+    }),
   );
 }
 
 function recorded(made: Case): string {
-  const stage2 = made.stage2 === undefined ? {} : { stage2: spelledOut(made.stage2) };
-  const head = { name: 'z', group: 'z', cmdline: '' };
-  return JSON.stringify({ ...head, ...made, ops: spelledOut(made.ops), ...stage2 });
+  const { initramfs, stage2 } = made;
+  return JSON.stringify({
+    name: 'z',
+    group: 'z',
+    cmdline: '',
+    ...made,
+    ops: made.ops.map(spelledOut),
+    ...(stage2 === undefined ? {} : { stage2: stage2.map(spelledOut) }),
+    ...(initramfs === undefined ? {} : { initramfs: spelledOut(initramfs as object) }),
+  });
 }
 
 describe.each(letters)('random cases of group %s', (letter) => {

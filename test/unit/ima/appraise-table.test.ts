@@ -154,6 +154,7 @@ describe('status, cause and reason of a verdict', () => {
     ['type 4, equal', 0, hashLabel('one'), 0, 'unknown', 'ima.appraise_pass'],
     ['type 4, other digest', 0, hashLabel('two'), 2, 'invalid-hash', 'ima.invalid_hash'],
     ['type 4, longer', 0, concat(hashLabel('one'), Uint8Array.of(9)), 0, 'unknown', 'ima.appraise_pass'],
+    ['type 4, as short as its head', 0, hashLabel('one').slice(0, 2), 2, 'invalid-hash', 'ima.invalid_hash'],
     ['type 4, one byte short', 0, hashLabel('one').slice(0, 33), 2, 'invalid-hash', 'ima.invalid_hash'],
     ['type 4, exact length', 0, hashLabel('one').slice(0, 34), 0, 'unknown', 'ima.appraise_pass'],
     ['type 4 for D', D, hashLabel('one'), 2, 'IMA-signature-required', 'ima.signature_required'],
@@ -353,7 +354,11 @@ describe('where nothing can be said', () => {
       const iint = b.iint(0);
       const out = b.appraise(iint, labelled(hashLabel('one')));
       expect(out).toEqual({ status: 6, reason: 'ima.no_xattr_support', iint });
-      expect([b.record(), b.seen()?.data]).toEqual([undefined, { status: 6 }]);
+      expect([b.record(), b.seen()?.data, b.seen()?.reason]).toEqual([
+        undefined,
+        { status: 6 },
+        'ima.no_xattr_support',
+      ]);
     }
   });
 
@@ -392,6 +397,47 @@ describe('the platform keyring', () => {
     const b = new Bench({ keys: KEYS, config: { CONFIG_INTEGRITY_PLATFORM_KEYRING: 'y', ...config } });
     expect(b.appraise(b.iint(D), { func, ...labelled(signatureLabel({ sig: 'plat' })) }).status).toBe(status);
     expect(b.appraise(b.iint(C.IMA_MODSIG_ALLOWED), { func, modsig }).status).toBe(status);
+  });
+});
+
+describe('keyrings that are asked', () => {
+  /** Keyrings that were asked about a label or an appended signature, which verify nowhere or everywhere. */
+  function asked(err: Err, func: number, label: Uint8Array | null): string[] {
+    const rings: string[] = [];
+    const keys: Partial<IntegrityKeys> = {
+      verifySignature: (ring) => {
+        rings.push(ring);
+        return err;
+      },
+      pkcs7Verify: (_der, _data, ring) => {
+        rings.push(ring);
+        return err;
+      },
+    };
+    const b = new Bench({ keys });
+    const modsig: Modsig = { raw: latin1('x'), data: utf8('x'), digest: null };
+    if (label !== null) b.appraise(b.iint(0), { func, ...labelled(label) });
+    else b.appraise(b.iint(C.IMA_MODSIG_ALLOWED), { func, modsig });
+    return rings;
+  }
+
+  it.each<[string, Err, number, Uint8Array | null, string[]]>([
+    ['a signature of a file', 0, C.FILE_CHECK, signatureLabel({}), ['ima']],
+    ['a bad signature of a file', 'ENOKEY', C.FILE_CHECK, signatureLabel({}), ['ima']],
+    ['a signature of a kernel', 0, C.KEXEC_KERNEL_CHECK, signatureLabel({}), ['ima']],
+    ['a bad signature of a kernel', 'ENOKEY', C.KEXEC_KERNEL_CHECK, signatureLabel({}), ['ima', 'platform']],
+    [
+      'an fs-verity signature',
+      'ENOKEY',
+      C.KEXEC_KERNEL_CHECK,
+      signatureLabel({ type: 6, version: 3 }),
+      ['ima'],
+    ],
+    ['an appended signature', 0, C.KEXEC_KERNEL_CHECK, null, ['ima']],
+    ['a bad appended signature', 'ENOKEY', C.KEXEC_KERNEL_CHECK, null, ['ima', 'platform']],
+    ['a bad appended signature of a module', 'ENOKEY', C.MODULE_CHECK, null, ['ima']],
+  ])('%s', (_what, err, func, label, rings) => {
+    expect(asked(err, func, label)).toEqual(rings);
   });
 });
 
@@ -680,6 +726,8 @@ describe('the blacklist', () => {
     const b = new Bench({ keys: { isHashBlacklisted: () => true } });
     b.w.policy('measure func=KEY_CHECK');
     const measured = B | D | C.IMA_MEASURE;
+    checkBlacklist(b.w.ima, b.w.task(), b.iint(B | D), null, 12);
+    expect(b.w.names).toEqual(['boot_aggregate']);
     checkBlacklist(b.w.ima, b.w.task(), b.iint(measured), null, 12);
     checkBlacklist(b.w.ima, b.w.task(), b.iint(measured | C.IMA_MODSIG_ALLOWED), modsig(utf8('d')), 11);
     const hash = (text: string): string => toHex(sha256(text));

@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { latin1, utf8 } from '../../../src/base/bytes.ts';
-import { IMA_FAULT_SITES } from '../../../src/ima/faults.ts';
 import { O_WRONLY } from '../../../src/vfs/constants.ts';
-import { filesBelow, textOf } from '../../support.ts';
 import { hashLabel, World, type WorldOptions } from './world.ts';
 
 const HERE = 'fsname=ext4';
@@ -166,15 +164,6 @@ describe('other allocations', () => {
 });
 
 describe('the declared functions', () => {
-  it('are each asked somewhere, and nothing else is', () => {
-    const text = filesBelow('src/ima', '.ts')
-      .filter((f) => !f.endsWith('/faults.ts'))
-      .map(textOf)
-      .join('');
-    const asked = [...text.matchAll(/(?:noMemory\([\w.]+, |deviceError\()'(\w+)'/g)].map((m) => m[1]);
-    expect([...new Set(asked)].sort()).toEqual(Object.keys(IMA_FAULT_SITES).sort());
-  });
-
   it('count calls: the n-th, so many times', () => {
     const w = world([`audit func=FILE_CHECK mask=MAY_READ ${HERE}`]);
     for (const name of ['b', 'c', 'd', 'e']) w.write(`/mnt/${name}`, name);

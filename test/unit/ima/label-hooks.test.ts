@@ -103,7 +103,14 @@ describe('setting security.ima', () => {
     expect(b.set('security.ima', new Uint8Array(0), none(b.w))).toBe('EPERM');
     expect(b.told()).toEqual(['ima.label_no_capability', undefined]);
     expect(b.set('security.foo', new Uint8Array(0), none(b.w))).toBe(0);
+    const before = b.w.events('ima.label').length;
     expect(b.remove('security.ima', none(b.w))).toBe('EPERM');
+    expect(
+      b.w
+        .events('ima.label')
+        .slice(before)
+        .map((e) => e.reason),
+    ).toEqual(['ima.label_no_capability']);
     expect(b.remove('security.foo', none(b.w))).toBe(0);
     expect(b.remove('security.ima')).toBe(0);
   });

@@ -53,7 +53,7 @@ describe('order of decisions', () => {
   });
 
   it('allows everything while nothing is active', () => {
-    const w = new World({ successAudit: '1' });
+    const w = new World({ successAudit: true });
     expect(w.ipe.mmapFile(TASK, null, PROT_EXEC)).toBe(0);
     expect(w.reasons()).toEqual(['ipe.no_policy']);
     expect(w.records()).toEqual([]);

@@ -165,9 +165,9 @@ describe('switches', () => {
   });
 
   it('takes start values from the command line', () => {
-    const w = new World({ enforce: 'n', successAudit: '' });
+    const w = new World({ enforce: false, successAudit: true });
     expect([w.ipe.state.enforce, w.ipe.state.successAudit]).toEqual([false, true]);
-    expect(new World({ enforce: 'maybe' }).ipe.state.enforce).toBe(true);
+    expect(new World().ipe.state.enforce).toBe(true);
   });
 
   it.each([
