@@ -1,6 +1,6 @@
-// The text of /proc/keys: one line for each key that the reader may view. Serial numbers are random in a kernel and the
-// lines go by them; here they are given out in the order in which keys are made, so the lines go by age. Left out:
-// timeouts, and keys under construction.
+// The text of /proc/keys: one line for each key that the reader may view. Serial numbers are random in a
+// kernel and the lines go by them; here they are given out in the order in which keys are made, so the lines
+// go by age. Left out: timeouts, keys under construction, lengths of encrypted and trusted keys.
 
 import { toHex } from '../base/bytes.ts';
 import { asymmetricOf } from './asymmetric.ts';

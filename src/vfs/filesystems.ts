@@ -247,8 +247,8 @@ export function typeNamed(name: string): FsType | undefined {
 }
 
 /**
- * Whether kernfs refuses to open a file with these mode bits: what is asked needs a bit of some class, whatever the
- * opener's capabilities are.
+ * Whether kernfs refuses to open a file with these mode bits: what is asked needs a bit of some class,
+ * whatever the opener's capabilities are.
  * @kernel fs/kernfs/file.c kernfs_fop_open()
  */
 export function kernfsRefuses(type: FsType, mode: number, fmode: number): boolean {
