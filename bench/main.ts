@@ -18,6 +18,7 @@ import { Tpm } from '../src/tpm/tpm.ts';
 import { O_WRONLY } from '../src/vfs/constants.ts';
 import { report } from './harness.ts';
 import { IMA_GROUPS } from './ima.ts';
+import { IPE_GROUPS } from './ipe.ts';
 import { bootWithFiles, readOnce } from './machines.ts';
 
 function forks(): void {
@@ -189,6 +190,7 @@ const GROUPS: Readonly<Record<string, () => void>> = {
   cachedReads,
   measuredOpens,
   ...IMA_GROUPS,
+  ...IPE_GROUPS,
 };
 
 // Each group runs in a process of its own: what one leaves behind must not slow the next one down.
