@@ -16,6 +16,7 @@ import { runScenario } from '../src/scenario/runner.ts';
 import { manufacture } from '../src/tpm/manufacture.ts';
 import { Tpm } from '../src/tpm/tpm.ts';
 import { O_WRONLY } from '../src/vfs/constants.ts';
+import { ATTEST_GROUPS } from './attest.ts';
 import { report } from './harness.ts';
 import { IMA_GROUPS } from './ima.ts';
 import { IPE_GROUPS } from './ipe.ts';
@@ -190,6 +191,7 @@ const GROUPS: Readonly<Record<string, () => void>> = {
   cachedReads,
   measuredOpens,
   ...IMA_GROUPS,
+  ...ATTEST_GROUPS,
   ...IPE_GROUPS,
 };
 
