@@ -19,6 +19,7 @@ import { O_WRONLY } from '../src/vfs/constants.ts';
 import { ATTEST_GROUPS } from './attest.ts';
 import { report } from './harness.ts';
 import { IMA_GROUPS } from './ima.ts';
+import { IPE_GROUPS } from './ipe.ts';
 import { bootWithFiles, readOnce } from './machines.ts';
 
 function forks(): void {
@@ -191,6 +192,7 @@ const GROUPS: Readonly<Record<string, () => void>> = {
   measuredOpens,
   ...IMA_GROUPS,
   ...ATTEST_GROUPS,
+  ...IPE_GROUPS,
 };
 
 // Each group runs in a process of its own: what one leaves behind must not slow the next one down.

@@ -4,7 +4,8 @@
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';
-import type { EventValue } from '../base/trace.ts';
+import type { KernelProfile } from '../base/profile.ts';
+import type { EventData, EventValue } from '../base/trace.ts';
 import type { FileId, VfsTask } from '../vfs/types.ts';
 import {
   AUDIT_IPE_ACCESS,
@@ -14,10 +15,18 @@ import {
   matchText,
   propText,
 } from './audit.ts';
-import { type IpeCursor, optionOn } from './env.ts';
-import type { IpeEvalContext } from './properties.ts';
+import { type IpeCursor, type IpeEnv, optionOn } from './env.ts';
+import type { IpeEvalContext, IpeProperty } from './properties.ts';
 import { IPE_REASON } from './reasons.ts';
-import type { IpeHook, IpeOp, IpeOpTable, IpeParsedPolicy, IpeProp } from './types.ts';
+import type {
+  IpeHook,
+  IpeOp,
+  IpeOpTable,
+  IpeParsedPolicy,
+  IpeProp,
+  IpePropertyValue,
+  IpeRule,
+} from './types.ts';
 
 /**
  * Gathers what the properties look at.
@@ -46,32 +55,101 @@ export function ipeBuildEvalCtx(
   };
 }
 
-/** @kernel security/ipe/eval.c evaluate_property() */
-function holds(ipe: IpeCursor, context: IpeEvalContext, prop: IpeProp): boolean {
-  const declared = ipe.env.properties.find((p) => p.name === prop.name);
-  if (declared === undefined || !optionOn(ipe.env.profile, declared.option)) return false;
-  return declared.evaluate(context, prop.value);
+/** A condition ready to be asked: its declaration, null where it never holds, and what the trace says of it. */
+interface Condition {
+  readonly declared: IpeProperty | null;
+  readonly value: IpePropertyValue;
+  readonly missed: EventValue;
 }
 
-function decide(ipe: IpeCursor, context: IpeEvalContext, policy: IpeParsedPolicy): IpeMatch {
+interface PreparedRule {
+  readonly rule: IpeRule;
+  readonly conditions: readonly Condition[];
+}
+
+interface Prepared {
+  readonly properties: readonly IpeProperty[];
+  readonly profile: KernelProfile;
+  readonly rules: readonly PreparedRule[];
+  /** What the last decision missed, for the next one to share. */
+  readonly last: { missed: EventValue[] };
+}
+
+const NO_RULES: Pick<Prepared, 'rules' | 'last'> = { rules: [], last: { missed: [] } };
+
+/** A memo: tables are values, so what was prepared for one holds as long as the properties are the same. */
+const prepared = new WeakMap<IpeOpTable, Prepared>();
+
+/** @kernel security/ipe/eval.c evaluate_property() */
+function condition(
+  properties: readonly IpeProperty[],
+  profile: KernelProfile,
+  prop: IpeProp,
+  line: number,
+): Condition {
+  const known = properties.find((p) => p.name === prop.name);
+  const declared = known !== undefined && optionOn(profile, known.option) ? known : null;
+  return { declared, value: prop.value, missed: Object.freeze({ line, property: propText(prop) }) };
+}
+
+function prepare(env: IpeEnv, table: IpeOpTable): Prepared {
+  const { properties, profile } = env;
+  const known = prepared.get(table);
+  if (known?.properties === properties && known.profile === profile) return known;
+  const rules = table.rules.map((rule) => ({
+    rule,
+    conditions: rule.props.map((prop) => condition(properties, profile, prop, rule.line)),
+  }));
+  const made: Prepared = { properties, profile, rules, last: { missed: [] } };
+  prepared.set(table, made);
+  return made;
+}
+
+/** The first condition that does not hold; undefined when all do. A plain loop: it runs for each rule of each event. */
+function firstMissed(context: IpeEvalContext, conditions: readonly Condition[]): Condition | undefined {
+  for (let i = 0; i < conditions.length; i++) {
+    const one = conditions[i] as Condition;
+    if (one.declared === null || !one.declared.evaluate(context, one.value)) return one;
+  }
+  return undefined;
+}
+
+interface Decision {
+  readonly match: IpeMatch;
+  /** For each rule that was asked and did not decide: the first property that does not hold. */
+  readonly missed: readonly EventValue[];
+}
+
+function decide(ipe: IpeCursor, context: IpeEvalContext, policy: IpeParsedPolicy): Decision {
   const table = context.op === null ? null : policy.ops[context.op];
-  const rule = table?.rules.find((r) => r.props.every((p) => holds(ipe, context, p)));
-  if (rule !== undefined) return { kind: 'rule', rule };
+  const { rules, last } = table === null ? NO_RULES : prepare(ipe.env, table);
+  // Most decisions miss the same properties as the one before: its list is kept until they part.
+  let missed = last.missed;
+  let shared = true;
+  let asked = 0;
+  let match: IpeMatch | null = null;
+  for (const { rule, conditions } of rules) {
+    const lacks = firstMissed(context, conditions);
+    if (lacks === undefined) {
+      match = { kind: 'rule', rule };
+      break;
+    }
+    if (shared && missed[asked] !== lacks.missed) {
+      missed = missed.slice(0, asked);
+      shared = false;
+    }
+    if (!shared) missed.push(lacks.missed);
+    asked++;
+  }
+  last.missed = asked < missed.length ? missed.slice(0, asked) : missed;
+  return { match: match ?? byDefault(table, policy), missed: last.missed };
+}
+
+function byDefault(table: IpeOpTable | null, policy: IpeParsedPolicy): IpeMatch {
   const byOp = table?.defaultAction ?? null;
   if (byOp !== null) return { kind: 'table', action: byOp };
   // An operation nobody declared is allowed, with a warning, by a policy without a global default.
   return { kind: 'global', action: policy.globalDefaultAction ?? 'ALLOW' };
-}
-
-/** For each rule that did not decide: the first property that does not hold. */
-function missed(ipe: IpeCursor, context: IpeEvalContext, table: IpeOpTable): EventValue[] {
-  const out: EventValue[] = [];
-  for (const rule of table.rules) {
-    const prop = rule.props.find((p) => !holds(ipe, context, p));
-    if (prop === undefined) break;
-    out.push({ line: rule.line, property: propText(prop) });
-  }
-  return out;
 }
 
 function auditFile(ipe: IpeCursor, context: IpeEvalContext): IpeAuditFile | null {
@@ -86,16 +164,10 @@ function auditFile(ipe: IpeCursor, context: IpeEvalContext): IpeAuditFile | null
   };
 }
 
-function traceData(ipe: IpeCursor, context: IpeEvalContext, match: IpeMatch): { [key: string]: EventValue } {
-  const table = context.op === null ? null : (activePolicy(ipe)?.ops[context.op] ?? null);
-  const data: { [key: string]: EventValue } = {
-    op: context.op ?? 'UNKNOWN',
-    hook: context.hook,
-    file: context.file,
-    rule: matchText(match, context.op),
-  };
-  if (table !== null && table.rules.length > 0) data.missed = missed(ipe, context, table);
-  return data;
+function traceData(context: IpeEvalContext, decision: Decision, rules: number): EventData {
+  const { op, hook, file } = context;
+  const data = { op: op ?? 'UNKNOWN', hook, file, rule: matchText(decision.match, op) };
+  return rules > 0 ? { ...data, missed: decision.missed } : data;
 }
 
 function activePolicy(ipe: IpeCursor): IpeParsedPolicy | null {
@@ -116,7 +188,8 @@ export function ipeEvaluateEvent(ipe: IpeCursor, context: IpeEvalContext): Err {
   }
   if (context.op === null)
     trace.emit('ipe.evaluate', { hook: context.hook }, IPE_REASON['ipe.unknown_operation']);
-  const match = decide(ipe, context, policy);
+  const decision = decide(ipe, context, policy);
+  const { match } = decision;
   const action = match.kind === 'rule' ? match.rule.action : match.action;
   const { enforce, successAudit } = ipe.state;
   if (action === 'DENY' || successAudit) {
@@ -126,6 +199,7 @@ export function ipeEvaluateEvent(ipe: IpeCursor, context: IpeEvalContext): Err {
   }
   const denied = enforce ? 'ipe.denied' : 'ipe.denied_permissive';
   const reason = IPE_REASON[action === 'ALLOW' ? 'ipe.allowed' : denied];
-  trace.emit('ipe.evaluate', traceData(ipe, context, match), reason);
+  const rules = context.op === null ? 0 : policy.ops[context.op].rules.length;
+  trace.emit('ipe.evaluate', traceData(context, decision, rules), reason);
   return action === 'DENY' && enforce ? 'EACCES' : 0;
 }

@@ -147,11 +147,10 @@ function verifySignature(core: Core, key: InodeKey, info: VerityInfo): Err {
  *
  * @kernel fs/verity/open.c fsverity_file_open()
  */
-export function verityFileOpen(core: Core, opened: InodeKey, writes: boolean): Err {
-  // An overlay opens the layer's own file as well, which is what has fs-verity.
-  const key = core.inode(opened).realData ?? opened;
-  const inode = core.state.inodes.get(key);
-  if (inode === undefined || inode.verity === null) return 0;
+export function verityFileOpen(core: Core, key: InodeKey, writes: boolean): Err {
+  // An overlay's inode has no fs-verity: the layer's own file, opened after a copy-up, is asked.
+  const inode = core.inode(key);
+  if (inode.verity === null) return 0;
   if (writes) return core.refuse('EPERM', 'vfs.verity');
   if ((inode.flags & I_VERITY_INFO) !== 0) return 0;
   if (descriptorChanged(core, key)) return core.refuse('EINVAL', 'vfs.verity_descriptor');

@@ -16,9 +16,10 @@ import {
   O_RDWR,
   S_IFREG,
 } from './constants.ts';
+import { bytesContent } from './content.ts';
 import type { Core } from './core.ts';
 import { NO_NS, newDentry } from './dcache.ts';
-import { byteLength, changed, newInode } from './inode.ts';
+import { byteLength, changed, type NewInode, newInode } from './inode.ts';
 import { attach, createSuperblock } from './mounts.ts';
 import { isReg } from './perm.ts';
 import type { FileId, MountId, OpenFile, VfsTask } from './types.ts';
@@ -44,18 +45,35 @@ export function memfdCreate(core: Core, task: VfsTask, name: string, flags: numb
   if ((flags & MFD_EXEC) !== 0 && (flags & MFD_NOEXEC_SEAL) !== 0)
     return core.refused('EINVAL', 'vfs.bad_argument');
   if (byteLength(name) > MFD_NAME_MAX) return core.refused('EINVAL', 'vfs.bad_argument');
-  const mount = shmMount(core);
-  const { sb } = core.mountOf(mount);
   const noexec = (flags & MFD_NOEXEC_SEAL) !== 0;
   const sealable = noexec || (flags & MFD_ALLOW_SEALING) !== 0;
-  const inode = newInode(core, sb, {
-    mode: S_IFREG | (noexec ? 0o666 : 0o777),
-    uid: task.cred.fsuid,
-    gid: task.cred.fsgid,
-    nlink: 0,
-    seals: (sealable ? 0 : F_SEAL_SEAL) | (noexec ? F_SEAL_EXEC : 0),
-  });
-  const dentry = newDentry(core, null, `memfd:${name}`, inode, false);
+  const mode = noexec ? 0o666 : 0o777;
+  const seals = (sealable ? 0 : F_SEAL_SEAL) | (noexec ? F_SEAL_EXEC : 0);
+  return ok(shmemFile(core, task, `memfd:${name}`, { mode: S_IFREG | mode, seals }));
+}
+
+/**
+ * The file behind a shared anonymous mapping; only the mapping holds it.
+ *
+ * @kernel mm/shmem.c shmem_zero_setup()
+ */
+export function shmemZeroSetup(core: Core, task: VfsTask, size: number): FileId {
+  const content = bytesContent(new Uint8Array(size));
+  return shmemFile(core, task, 'dev/zero', { mode: S_IFREG | 0o777, seals: F_SEAL_SEAL, content });
+}
+
+/** @kernel mm/shmem.c __shmem_file_setup() */
+function shmemFile(
+  core: Core,
+  task: VfsTask,
+  name: string,
+  members: Partial<NewInode> & Pick<NewInode, 'mode'>,
+): FileId {
+  const mount = shmMount(core);
+  const { sb } = core.mountOf(mount);
+  const { fsuid: uid, fsgid: gid } = task.cred;
+  const inode = newInode(core, sb, { uid, gid, nlink: 0, ...members });
+  const dentry = newDentry(core, null, name, inode, false);
   const file: OpenFile = {
     id: core.id(),
     path: { mount, dentry: dentry.id },
@@ -71,7 +89,7 @@ export function memfdCreate(core: Core, task: VfsTask, name: string, flags: numb
   };
   core.setFile(file);
   core.setInode({ ...inode, openCount: 1 });
-  return ok(file.id);
+  return file.id;
 }
 
 /** @kernel mm/memfd.c memfd_add_seals() */

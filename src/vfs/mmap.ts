@@ -18,6 +18,7 @@ import {
 import { bytesContent } from './content.ts';
 import type { Core } from './core.ts';
 import { modified, touchAtime } from './inode.ts';
+import { shmemZeroSetup } from './memfd.ts';
 import { get, put } from './open.ts';
 import { isReg, pathNoexec } from './perm.ts';
 import { dataInode } from './readwrite.ts';
@@ -94,13 +95,25 @@ export function mmap(core: Core, task: VfsTask, request: MmapRequest): Result<Ma
     if (!allowed.ok) return allowed;
     may = allowed.value;
   }
+  // Shared memory without a name has a file of its own, which the hooks of later calls see.
+  const own = file === null && shared ? shmemZeroSetup(core, task, size) : null;
   const id = core.id();
-  const image = file === null ? new Uint8Array(size) : null;
-  const mapping: Mapping = { id, file, length: size, offset, prot, shared, may, image, pages: [] };
+  const image = file === null && own === null ? new Uint8Array(size) : null;
+  const mapping: Mapping = {
+    id,
+    file: own ?? file,
+    length: size,
+    offset,
+    prot,
+    shared,
+    may,
+    image,
+    pages: [],
+  };
   core.setMapping(mapping);
+  if (mapping.file !== null && sharedMayWrite(mapping)) countWritable(core, mapping.file, 1);
   if (file !== null) {
     get(core, file);
-    if (sharedMayWrite(mapping)) countWritable(core, file, 1);
     touchAtime(core, core.inode(core.file(file).inode), core.mountOf(core.file(file).path.mount).readonly);
   }
   return ok(id);
