@@ -16,6 +16,7 @@ import { runScenario } from '../src/scenario/runner.ts';
 import { manufacture } from '../src/tpm/manufacture.ts';
 import { Tpm } from '../src/tpm/tpm.ts';
 import { O_WRONLY } from '../src/vfs/constants.ts';
+import { ATTEST_GROUPS } from './attest.ts';
 import { report } from './harness.ts';
 import { IMA_GROUPS } from './ima.ts';
 import { bootWithFiles, readOnce } from './machines.ts';
@@ -189,6 +190,7 @@ const GROUPS: Readonly<Record<string, () => void>> = {
   cachedReads,
   measuredOpens,
   ...IMA_GROUPS,
+  ...ATTEST_GROUPS,
 };
 
 // Each group runs in a process of its own: what one leaves behind must not slow the next one down.

@@ -1,7 +1,8 @@
 // What a verifier does with a quote: the signature over the attestation structure, the nonce, the digest of
 // the PCR values.
 
-import { readPublicArea, verifyQuoteSignature } from '../attest/quote.ts';
+import { type AttestationKey, readPublicArea, verifyQuoteSignature } from '../attest/quote.ts';
+import { UnreadableError } from '../attest/verdict.ts';
 import { concat, equalBytes } from '../base/bytes.ts';
 import type { AnyPublicKey } from '../crypto/keys.ts';
 import { crypto } from '../crypto/provider.ts';
@@ -10,6 +11,16 @@ import { type BankSelection, readAttest, TPM_ALG } from './tpm-client.ts';
 /** Key material of a TPMT_PUBLIC; undefined when it is no key that signs. */
 export function akPublic(publicArea: Uint8Array): AnyPublicKey | undefined {
   return readPublicArea(publicArea)?.key;
+}
+
+/** A signature that cannot even be read is not good either. */
+function signedBy(key: AttestationKey, message: Uint8Array, signature: Uint8Array): boolean {
+  try {
+    return verifyQuoteSignature(key, message, signature).ok;
+  } catch (e) {
+    if (e instanceof UnreadableError) return false;
+    throw e;
+  }
 }
 
 export interface QuoteVerdict {
@@ -43,7 +54,7 @@ export function checkQuote(
     });
   const digest = crypto().hash('sha256', concat(...expected.banks.flatMap((b) => b.values)));
   return {
-    signature: verifyQuoteSignature(key, quote.attest, quote.signature).ok,
+    signature: signedBy(key, quote.attest, quote.signature),
     nonce: equalBytes(attested.nonce, expected.nonce),
     pcrs: same && equalBytes(attested.pcrDigest, digest),
   };

@@ -6,7 +6,6 @@
 import { fromLatin1 } from '../../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../../base/errno.ts';
 import { emptyList } from '../../base/list.ts';
-import { imaSecurityfs } from '../../ima/securityfs.ts';
 import { defineExtension, type ExtensionCursor, type ExtensionNode } from '../../kernel/extension.ts';
 import type { PseudoNode } from '../../vfs/api.ts';
 import { CAP_SYS_ADMIN, O_ACCMODE, O_RDONLY } from '../../vfs/constants.ts';
@@ -14,7 +13,14 @@ import { capable } from '../../vfs/perm.ts';
 import type { VfsTask } from '../../vfs/types.ts';
 import { trimRecords } from './list-trim.ts';
 import { EXPORT_REASON } from './reasons.ts';
-import { flushHtable, type Records, shownRecords, takeRecords, withRecordsBefore } from './records.ts';
+import {
+  flushHtable,
+  listNodes,
+  type Records,
+  shownRecords,
+  takeRecords,
+  withRecordsBefore,
+} from './records.ts';
 
 interface State {
   readonly staged: Records | null;
@@ -95,30 +101,19 @@ function node(x: Cursor, read: () => Uint8Array, write: (task: VfsTask, text: st
   };
 }
 
-function listNodes(x: Cursor): readonly ExtensionNode[] {
+function stagingNodes(x: Cursor): readonly ExtensionNode[] {
   const { rooms } = x;
-  const { ima } = rooms;
-  return imaSecurityfs(ima).flatMap(({ name, key }) => {
-    const [form, suffix] = name.split('_runtime_measurements_') as ['ascii' | 'binary', string | undefined];
-    const slot = ima.state.slots.findIndex((s) => s.suffix === suffix);
-    if (key === undefined || suffix === undefined || slot < 0) return [];
-    const path = `integrity/ima/${name}`;
-    const trim = (task: VfsTask, text: string): Err => {
-      const done = trimRecords(x, task, text);
-      return done.ok ? 0 : done.errno;
-    };
-    const staged = (): Records => x.state.staged ?? emptyList();
+  const trim = (task: VfsTask, text: string): Err => {
+    const done = trimRecords(x, task, text);
+    return done.ok ? 0 : done.errno;
+  };
+  return listNodes(rooms).flatMap(({ path, slot, form }) => {
+    const shown = (records: () => Records) => () => shownRecords(rooms, records(), slot, form);
+    const current = shown(() => rooms.ima.state.list);
+    const staged = shown(() => x.state.staged ?? emptyList());
     return [
-      { path, mode: 0o660, node: node(x, () => shownRecords(rooms, ima.state.list, slot, form), trim) },
-      {
-        path: `${path}_staged`,
-        mode: 0o660,
-        node: node(
-          x,
-          () => shownRecords(rooms, staged(), slot, form),
-          (_task, text) => stageOrDelete(x, text),
-        ),
-      },
+      { path, mode: 0o660, node: node(x, current, trim) },
+      { path: `${path}_staged`, mode: 0o660, node: node(x, staged, (_task, text) => stageOrDelete(x, text)) },
     ];
   });
 }
@@ -141,5 +136,5 @@ export const listStaging = defineExtension<State>({
       kexecBuffer: (segment) => whole(() => x.rooms.ima.kexecBuffer(segment)),
     };
   },
-  nodes: listNodes,
+  nodes: stagingNodes,
 });

@@ -6,12 +6,12 @@
 import { utf8 } from '../../base/bytes.ts';
 import { type Err, ok } from '../../base/errno.ts';
 import { append, emptyList, toArray } from '../../base/list.ts';
-import { imaSecurityfs } from '../../ima/securityfs.ts';
 import { defineExtension, type ExtensionCursor, type ExtensionNode } from '../../kernel/extension.ts';
 import { EXPORT_REASON } from './reasons.ts';
 import {
   exportedBytes,
   listMemory,
+  listNodes,
   type Records,
   shownRecords,
   takeRecords,
@@ -39,15 +39,14 @@ function moveToFile(x: Cursor): Err {
 }
 
 /** The list nodes of IMA, which read the file first and then what is still in memory. */
-function listNodes(x: Cursor): readonly ExtensionNode[] {
-  const { ima } = x.rooms;
-  return imaSecurityfs(ima).flatMap(({ name, mode, key }) => {
-    const [form, suffix] = name.split('_runtime_measurements_') as ['ascii' | 'binary', string | undefined];
-    const slot = ima.state.slots.findIndex((s) => s.suffix === suffix);
-    if (key === undefined || suffix === undefined || slot < 0) return [];
+function nodesOverFile(x: Cursor): readonly ExtensionNode[] {
+  const { rooms } = x;
+  return listNodes(rooms).map(({ path, mode, slot, form }) => {
     const read = () =>
-      ok(withRecordsBefore(x.rooms, x.state.backed, () => shownRecords(x.rooms, ima.state.list, slot, form)));
-    return [{ path: `integrity/ima/${name}`, mode, node: { read } }];
+      ok(
+        withRecordsBefore(rooms, x.state.backed, () => shownRecords(rooms, rooms.ima.state.list, slot, form)),
+      );
+    return { path, mode, node: { read } };
   });
 }
 
@@ -68,7 +67,7 @@ export const listTmpfile = defineExtension<State>({
       withRecordsBefore(x.rooms, x.state.backed, () => x.rooms.ima.kexecBuffer(segment)),
   }),
   nodes: (x) => [
-    ...listNodes(x),
+    ...nodesOverFile(x),
     {
       path: 'integrity/ima/list_memory',
       mode: 0o440,

@@ -4,7 +4,7 @@
 
 import { concat } from '../../base/bytes.ts';
 import { type AppendList, fromArray, toArray } from '../../base/list.ts';
-import { measurementList } from '../../ima/securityfs.ts';
+import { imaSecurityfs, measurementList } from '../../ima/securityfs.ts';
 import { binaryRuntimeSize } from '../../ima/template-show.ts';
 import type { ImaState, TemplateEntry } from '../../ima/types.ts';
 import type { Rooms } from '../../kernel/rooms.ts';
@@ -39,6 +39,24 @@ export function withRecordsBefore<T>(r: Rooms, before: Records, look: () => T): 
   const seen = look();
   r.ima.state = kept;
   return seen;
+}
+
+/** A list node of IMA: one bank in one form. */
+export interface ListNode {
+  readonly path: string;
+  readonly mode: number;
+  readonly slot: number;
+  readonly form: 'ascii' | 'binary';
+}
+
+/** The list nodes that IMA has on this machine. */
+export function listNodes(r: Rooms): readonly ListNode[] {
+  return imaSecurityfs(r.ima).flatMap(({ name, mode, key }) => {
+    const [form, suffix] = name.split('_runtime_measurements_') as ['ascii' | 'binary', string | undefined];
+    const slot = r.ima.state.slots.findIndex((s) => s.suffix === suffix);
+    if (key === undefined || suffix === undefined || slot < 0) return [];
+    return [{ path: `integrity/ima/${name}`, mode, slot, form }];
+  });
 }
 
 /** Records as a list node of one bank shows them. */
