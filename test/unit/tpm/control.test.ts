@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex } from '../../../src/base/bytes.ts';
+import { Tpm } from '../../../src/tpm/tpm.ts';
+import { foundAt } from '../../../src/tpm/transports/state-blobs.ts';
 import { SwtpmControl } from '../../../src/tpm/transports/swtpm.ts';
 import { newTpm } from './helpers.ts';
 
@@ -64,6 +66,18 @@ describe('control channel of swtpm', () => {
     expect(to(0x02, '00000000')).toBe('00000000');
     expect(toHex(other.execute(fromHex(READ_16)))).toBe(toHex(tpm.execute(fromHex(READ_16))));
     expect(other.state.life).toBe('operational');
+  });
+
+  test('time between two processes is no time of the TPM', () => {
+    const { state } = newTpm();
+    const later = state.clock.seenMs + 3_600_000;
+    const at = { uptimeMs: () => later };
+    const woken = new Tpm(foundAt(state, later), { clock: at });
+    woken.powerOff();
+    expect(woken.state.clock.clock).toBe(state.clock.clock);
+    const counted = new Tpm(state, { clock: at });
+    counted.powerOff();
+    expect(counted.state.clock.clock > state.clock.clock).toBe(true);
   });
 
   test('a blob is read from an offset on, and there is no saved state', () => {
