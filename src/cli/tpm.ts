@@ -9,6 +9,7 @@ import type { TpmState } from '../tpm/state.ts';
 import { Tpm } from '../tpm/tpm.ts';
 import { mssimCommandServer, mssimPlatformServer } from '../tpm/transports/mssim.ts';
 import { servePipe } from '../tpm/transports/pipe.ts';
+import { foundAt } from '../tpm/transports/state-blobs.ts';
 import { loadStateFile, saveStateFile } from '../tpm/transports/state-file.ts';
 import { SwtpmControl, swtpmDataServer, type TransportHost } from '../tpm/transports/swtpm.ts';
 
@@ -66,8 +67,9 @@ function listen(server: Server, port: number, ready: () => void): void {
 
 function serve(options: ServeOptions): void {
   const port = positive(options.port, '--port');
-  const tpm = new Tpm(initialState(options), { clock });
-  // A new process is a new power-on, whatever the TPM was doing when its state was kept.
+  // A new process is a new power-on, whatever the TPM was doing when its state was kept; no time went by in
+  // between for the TPM.
+  const tpm = new Tpm(foundAt(initialState(options), clock.uptimeMs()), { clock });
   tpm.powerOff();
   tpm.powerOn();
   const changed = keeper(tpm, options.state);

@@ -264,6 +264,15 @@ export class Tpm extends TpmCursor {
     this.state = { ...this.state, ram: volatileState(), pcr: [] };
   }
 
+  /** The state that a loss of power now would leave; this TPM runs on. */
+  withoutPower(): TpmState {
+    const running = this.state;
+    this.powerOff();
+    const left = this.state;
+    this.state = running;
+    return left;
+  }
+
   /** Puts the TPM in failure mode, as a failed self-test does. */
   fail(why: string): void {
     this.emit('tpm.failure', { why }, 'tpm.failure_mode');

@@ -17,9 +17,13 @@ export type LoadedState =
 const MEMBERS: readonly string[] = ['config', 'life', 'drbg', 'nv', 'clock', 'reset', 'clear', 'pcr', 'ram'];
 
 export function loadStateFile(path: string): LoadedState {
-  if (!existsSync(path)) return { kind: 'none' };
+  return existsSync(path) ? parseState(readFileSync(path, 'utf8')) : { kind: 'none' };
+}
+
+/** The state that a text of `stateText` holds. */
+export function parseState(text: string): Exclude<LoadedState, { kind: 'none' }> {
   try {
-    const json = JSON.parse(readFileSync(path, 'utf8')) as { [key: string]: Json };
+    const json = JSON.parse(text) as { [key: string]: Json };
     if (json.format !== FORMAT) return { kind: 'bad', why: 'it is no TPM state file' };
     if (json.version !== VERSION)
       return { kind: 'bad', why: `it has version ${JSON.stringify(json.version)}` };
@@ -32,9 +36,12 @@ export function loadStateFile(path: string): LoadedState {
   }
 }
 
+export function stateText(state: TpmState): string {
+  return `${JSON.stringify({ format: FORMAT, version: VERSION, state: encodeState(state) })}\n`;
+}
+
 export function saveStateFile(path: string, state: TpmState): void {
   const temporary = `${path}.${process.pid}.tmp`;
-  const json = { format: FORMAT, version: VERSION, state: encodeState(state) };
-  writeFileSync(temporary, `${JSON.stringify(json)}\n`, { mode: 0o600 });
+  writeFileSync(temporary, stateText(state), { mode: 0o600 });
   renameSync(temporary, path);
 }

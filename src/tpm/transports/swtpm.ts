@@ -1,5 +1,5 @@
 // swtpm's TCP transport: bare frames on port N, the control channel on N + 1. Commands of all connections are
-// executed one after another. Left out: migration blobs, data descriptors, cancelling.
+// executed one after another. Left out: data descriptors, cancelling.
 
 import { createServer, type Server, type Socket } from 'node:net';
 import { concat, toHex, utf8 } from '../../base/bytes.ts';
@@ -9,6 +9,7 @@ import { be64 } from '../marshal.ts';
 import { FIRMWARE_VERSION } from '../properties.ts';
 import type { Tpm } from '../tpm.ts';
 import { FrameReader } from './framing.ts';
+import { StateBlobs } from './state-blobs.ts';
 
 /** How long the rest of a frame may take before the frame is answered as it is. */
 const PARTIAL_MS = 250;
@@ -84,6 +85,10 @@ function requestLength(code: number, body: Uint8Array): number | null {
       return 1;
     case 0x07:
       return body.length < 4 ? null : 4 + new DataView(body.buffer, body.byteOffset).getUint32(0);
+    case 0x0c:
+      return 12;
+    case 0x0d:
+      return body.length < 12 ? null : 12 + new DataView(body.buffer, body.byteOffset).getUint32(8);
     case 0x12:
       return 16;
     default:
@@ -94,10 +99,12 @@ function requestLength(code: number, body: Uint8Array): number | null {
 /** Commands of the control channel on port N + 1. */
 export class SwtpmControl {
   readonly #host: TransportHost;
+  readonly #blobs: StateBlobs;
   locality = 0;
 
   constructor(host: TransportHost) {
     this.#host = host;
+    this.#blobs = new StateBlobs(host.tpm);
   }
 
   server(): Server {
@@ -131,8 +138,7 @@ export class SwtpmControl {
       case 0x01:
         return w.u32(0).u32(CAPABILITIES).finish();
       case 0x02:
-        tpm.powerOff();
-        tpm.powerOn();
+        this.#blobs.init(r.u32());
         break;
       case 0x03:
         tpm.powerOff();
@@ -161,8 +167,13 @@ export class SwtpmControl {
       case 0x0e:
         tpm.powerOff();
         break;
-      case 0x09:
       case 0x0a:
+        return w.u32(this.#blobs.store()).finish();
+      case 0x0c:
+        return this.#blobs.get(body);
+      case 0x0d:
+        return w.u32(this.#blobs.set(body)).finish();
+      case 0x09:
       case 0x13:
         break;
       case 0x0f:
