@@ -9,6 +9,7 @@ import { fail, ok } from '../base/errno.ts';
 import { crypto } from '../crypto/provider.ts';
 import { CAP_SYS_ADMIN, S_IFBLK, S_IFMT } from '../vfs/constants.ts';
 import { major, makedev, minor } from '../vfs/device.ts';
+import { DM_VERITY_DEFAULT } from '../vfs/dmverity.ts';
 import type { DmTable } from './api.ts';
 import { mirrorFileSystem } from './dm-mirror.ts';
 import { type VerityTable, verityCtr, verityImaText, verityOpened } from './dm-verity.ts';
@@ -172,13 +173,20 @@ export function dmTableLoad(k: Kernel, task: Task, table: DmTable): Err {
   return 0;
 }
 
+/** The tree of a formatted disk has the sizes of DM_VERITY_DEFAULT: read with others, its first block is none. */
+function readAsFormatted(table: VerityTable): boolean {
+  const { alg, dataBlockSize, hashBlockSize, hashType } = DM_VERITY_DEFAULT;
+  if (table.alg !== alg || table.version !== hashType) return false;
+  return table.dataBlockSize === dataBlockSize && table.hashBlockSize === hashBlockSize;
+}
+
 /** Whether the hash device holds the tree of the data device with this root and salt. */
 function treeFits(k: Kernel, table: VerityTable): boolean {
   const tree = k.state.hashTrees.find((t) => t.hashDevice === table.hashDevice);
   if (tree === undefined || tree.dataDevice !== table.dataDevice) return false;
   if (k.env.vfs.state.blocks.changed.includes(table.hashDevice)) return false;
   return (
-    table.alg === 'sha256' &&
+    readAsFormatted(table) &&
     equalBytes(concat(tree.rootHash, tree.salt), concat(table.rootDigest, table.salt))
   );
 }
