@@ -1,6 +1,6 @@
-// The state blobs of swtpm's control channel: what `swtpm_ioctl --save` reads and `--load` writes, and what
-// STORE_VOLATILE keeps for the next INIT. A permanent blob holds a TPM whose power is off, a volatile one holds
-// it as it runs; blobs are read while the TPM runs and written while it is stopped.
+// The state blobs of swtpm's control channel: what `swtpm_ioctl --save` reads and `--load` writes, and
+// what STORE_VOLATILE keeps for the next INIT. A permanent blob holds a TPM whose power is off, a volatile
+// one holds it as it runs; blobs are read while the TPM runs and written while it is stopped.
 
 import { EMPTY, fromUtf8, utf8 } from '../../base/bytes.ts';
 import { Reader, Writer } from '../../base/codec.ts';
