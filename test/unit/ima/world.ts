@@ -11,7 +11,7 @@ import { DEFAULT_CONFIG, type KernelProfile, PROFILES } from '../../../src/base/
 import { Random, seedRandom } from '../../../src/base/random.ts';
 import { newTrace, Trace, type TraceEvent } from '../../../src/base/trace.ts';
 import { crypto, digestSize, type HashName } from '../../../src/crypto/provider.ts';
-import type { EvmApi } from '../../../src/evm/api.ts';
+import { EVM_DEFAULT_XATTRS, type EvmApi, readProtectedXattrs } from '../../../src/evm/api.ts';
 import { newIma } from '../../../src/ima/boot.ts';
 import type { ImaPlatform, LsmLabels } from '../../../src/ima/cursor.ts';
 import type { ImaFaultSite } from '../../../src/ima/faults.ts';
@@ -103,11 +103,11 @@ const ROOT_CRED: Cred = {
 };
 
 /** EVM of a machine without its keys, as far as IMA asks it. */
-const IDLE_EVM: EvmApi = {
+const idleEvm = (vfs: Vfs): EvmApi => ({
   verifyXattr: () => INTEGRITY_UNKNOWN,
   revalidateStatus: () => false,
   metadataChanged: () => true,
-  readProtectedXattrs: () => null,
+  readProtectedXattrs: (inode, type) => readProtectedXattrs(vfs, EVM_DEFAULT_XATTRS, inode, type),
   initSecurity: () => ({ ok: true, value: [] }),
   inodeSetattr: () => 0,
   inodePostSetattr: () => undefined,
@@ -123,7 +123,7 @@ const IDLE_EVM: EvmApi = {
   fileRelease: () => undefined,
   pathPostMknod: () => undefined,
   inodeFree: () => undefined,
-};
+});
 
 export class World {
   readonly profile: KernelProfile;
@@ -159,7 +159,7 @@ export class World {
       pseudo: { find: (key) => this.#nodes?.get(key) },
     });
     this.root = this.#disks(options.root ?? 'rootfs');
-    const evm = { ...IDLE_EVM, ...options.evm };
+    const evm = { ...idleEvm(this.vfs), ...options.evm };
     this.ima = new Ima(newIma(this.profile), {
       trace: this.trace,
       clock: this.clock,
