@@ -463,9 +463,12 @@ export class Evm implements EvmApi {
   ): Result<readonly Xattr[]> {
     if (!this.#has(st.EVM_INIT_HMAC) || !soFar.some((x) => this.isProtected(x.name))) return ok([]);
     const { vfs, profile } = this.env;
+    const listed = profile.switches.initHmacInListOrder
+      ? this.state.xattrs
+      : soFar.filter((x) => this.isProtected(x.name));
     const digest = calcHmacOrHash({
       profile,
-      xattrs: this.state.xattrs.map((x) => ({ ...x, enabled: true })),
+      xattrs: listed.map((x) => ({ name: x.name, enabled: true })),
       get: (n) => soFar.find((x) => x.name === n)?.value,
       inode,
       sb: { ...vfs.superblock(inode.sb), xattrs: true, userNs: 0 },
