@@ -1,5 +1,5 @@
-// `kisim gaps`: goes every way by which data of files and buffers reaches the kernel on a machine with the given
-// policies, and shows which of them is measured, appraised, enforced, or nothing of it.
+// `kisim gaps`: goes every way by which data of files and buffers reaches the kernel on a machine with the
+// given policies, and shows which of them is measured, appraised, enforced, or nothing of it.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

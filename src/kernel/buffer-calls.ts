@@ -1,6 +1,6 @@
-// The old ways by which user space hands the kernel a buffer and no file: eBPF programs, seccomp filters, firewall
-// tables, the SELinux policy. Each checks rights and the outer form and keeps nothing: what is modelled is which
-// integrity hooks are asked about the bytes, and mostly none is.
+// The old ways by which user space hands the kernel a buffer and no file: eBPF programs, seccomp filters,
+// firewall tables, the SELinux policy. Each checks rights and the outer form and keeps nothing: what is
+// modelled is which integrity hooks are asked about the bytes, and mostly none is.
 
 import { utf8 } from '../base/bytes.ts';
 import { Reader } from '../base/codec.ts';
@@ -61,8 +61,8 @@ export function bpfProgLoad(k: Kernel, task: Task, program: Uint8Array): Err {
 }
 
 /**
- * seccomp(SECCOMP_SET_MODE_FILTER) of a task without no_new_privs: EACCES without rights, EINVAL for no or too many
- * instructions.
+ * seccomp(SECCOMP_SET_MODE_FILTER) of a task without no_new_privs: EACCES without rights, EINVAL for no or
+ * too many instructions.
  * @kernel kernel/seccomp.c seccomp_prepare_filter()
  * @deviation the filter is not checked and never runs
  */
@@ -87,8 +87,8 @@ export function iptablesReplace(k: Kernel, task: Task, table: Uint8Array): Err {
 }
 
 /**
- * A write to selinuxfs' `load`: ENOENT without SELinux, EINVAL for what is no policy. Afterwards IMA is given the
- * state of SELinux and the hash of the policy as critical data; nothing can be appraised.
+ * A write to selinuxfs' `load`: ENOENT without SELinux, EINVAL for what is no policy. Afterwards IMA is given
+ * the state of SELinux and the hash of the policy as critical data; nothing can be appraised.
  * @kernel security/selinux/selinuxfs.c sel_write_load(), security/selinux/ima.c selinux_ima_measure_state_locked()
  * @deviation SELinux itself is not modelled: the policy takes no effect, all its capabilities are off
  */

@@ -1,6 +1,6 @@
 // request_firmware(): a driver asks for a file by name and the kernel reads it from its search path, with
-// its own credentials and in the initial mount namespace; where there is none it can ask user space for the bytes
-// through sysfs. Compressed files, built-in firmware and the platform fallback are left out.
+// its own credentials and in the initial mount namespace; where there is none it can ask user space for the
+// bytes through sysfs. Compressed files, built-in firmware and the platform fallback are left out.
 
 import type { Err, Errno, Result } from '../base/errno.ts';
 import { fail, negative } from '../base/errno.ts';

@@ -1,6 +1,6 @@
-// `kisim gaps`: each way of data into the kernel is gone twice on a machine with the given policies, with a sample that
-// nobody vouched for and with a signed one. What IMA, IPE and the kernel itself said of the two makes the cell. Each run
-// is a scenario, so every cell can be replayed and explained.
+// `kisim gaps`: each way of data into the kernel is gone twice on a machine with the given policies, with a
+// sample that nobody vouched for and with a signed one. What IMA, IPE and the kernel itself said of the two
+// makes the cell. Each run is a scenario, so every cell can be replayed and explained.
 
 import { stringify } from 'yaml';
 import { assert } from '../../base/assert.ts';

@@ -1,5 +1,6 @@
-// Every way by which data of a file or of a buffer reaches the kernel, as one step of a scenario that goes it. The list is
-// that of the 2015 discussion of measurement and appraisal gaps, with the ways that came later.
+// Every way by which data of a file or of a buffer reaches the kernel, as one step of a scenario that goes
+// it. The list is that of the 2015 discussion of measurement and appraisal gaps, with the ways that came
+// later.
 
 /** The sample that goes in: without label and signature, or with those that the way knows. */
 export type Sample = 'bare' | 'signed';

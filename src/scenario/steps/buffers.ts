@@ -1,5 +1,5 @@
-// Steps that hand the kernel a buffer by ways that have no file: programs, filters, tables and policies of other parts
-// of the kernel, and firmware that user space brings.
+// Steps that hand the kernel a buffer by ways that have no file: programs, filters, tables and policies of
+// other parts of the kernel, and firmware that user space brings.
 
 import * as z from 'zod';
 import { BUFFER_CALLS, type BufferKind } from '../../kernel/buffer-calls.ts';
