@@ -259,6 +259,38 @@ export interface SpecialSyscallApi {
   dmRemove(name: string): Err;
 }
 
+/** What is other at the next boot, and stays so: whoever can do that has the machine or its disk in hand. */
+export interface BootChange
+  extends Pick<
+    MachineConfig,
+    'cmdline' | 'firmware' | 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
+  > {
+  /** Another kernel. */
+  readonly profile?: KernelProfile;
+}
+
+/** Whether the kernel was asked to go down, or just ended. */
+export type PowerEnd = 'orderly' | 'abrupt';
+/** As /sys/power/state names them. */
+export type SleepState = 'mem' | 'freeze';
+/**
+ * What firmware does at wake-up with a TPM that has no saved state: starts it and spoils its registers,
+ * only starts it, or nothing at all.
+ */
+export type ResumeFirmware = 'careful' | 'careless' | 'silent';
+
+/** Power button, plug, lid, and the TPM's reset line. EINVAL for what cannot happen now. */
+export interface PowerApi {
+  off(end: PowerEnd): Err;
+  on(change?: BootChange): Err;
+  /** Reboot without a loss of power; the TPM is reset with the platform. */
+  reset(end: PowerEnd, change?: BootChange): Err;
+  suspend(state: SleepState): Err;
+  resume(firmware: ResumeFirmware): Err;
+  /** A reset of the TPM alone, and the TPM2_Startup that follows, if any. */
+  resetTpm(startup: 'clear' | 'state' | null): Err;
+}
+
 export interface MachineApi {
   readonly profile: KernelProfile;
   /** Everything the audit subsystem wrote so far, oldest first. */
@@ -275,6 +307,7 @@ export interface MachineApi {
    * this machine is the second kernel from then on. EINVAL when nothing is loaded.
    */
   kexecReboot?(): Err;
+  readonly power?: PowerApi;
   /** Lets virtual time pass. */
   advance(us: number): void;
   /** O(1): a second machine that shares all state and goes its own way. */

@@ -30,10 +30,11 @@ import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
 import { newExtensions } from './extension.ts';
 import { eventLogBytes } from './measured-boot.ts';
+import { Power } from './power.ts';
 import { pseudoFinder } from './pseudo.ts';
 import { LazyRooms, type MachineState, type Rooms } from './rooms.ts';
 import { readSecurityfs } from './securityfs.ts';
-import { type KernelImage, newKernel } from './state.ts';
+import { type BootSetup, type KernelImage, newKernel } from './state.ts';
 import { TaskSyscalls } from './syscalls.ts';
 import { exitTask, spawnTask } from './task.ts';
 
@@ -67,6 +68,13 @@ function imageOf(config: MachineConfig): KernelImage {
   };
 }
 
+function setupOf({ cmdline, firmware }: MachineConfig): BootSetup {
+  return {
+    ...(cmdline === undefined ? {} : { cmdline }),
+    ...(firmware === undefined ? {} : { firmware }),
+  };
+}
+
 /** The state before power is on. */
 function newMachine(config: MachineConfig): MachineState {
   const profile = profileOf(config.profile);
@@ -87,20 +95,22 @@ function newMachine(config: MachineConfig): MachineState {
     smack: newSmack(),
     ipe: newIpe(),
     extensions: newExtensions(),
-    kernel: newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
+    kernel: {
+      ...newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
+      setup: setupOf(config),
+    },
   };
 }
 
 /** @kernel init/main.c start_kernel() */
 export class Machine extends LazyRooms implements MachineApi, Rooms {
-  readonly profile: KernelProfile;
+  readonly power = new Power(this);
   readonly chip: LateChip | null;
   readonly hooks: LsmStack;
   readonly findPseudo: (key: string) => PseudoNode | undefined;
 
   constructor(state: MachineState) {
     super(state);
-    this.profile = state.profile;
     this.hooks = new LsmStack(() => lsmModules(this));
     this.findPseudo = pseudoFinder(this);
     this.chip = state.tpm === null ? null : new LateChip(this);
