@@ -269,6 +269,21 @@ export interface BootChange
   readonly profile?: KernelProfile;
 }
 
+/** One file of a disk, changed on another computer; members that are not there stay as they are. */
+export interface DiskEdit {
+  readonly path: string;
+  readonly remove?: boolean;
+  readonly directory?: boolean;
+  readonly symlink?: string;
+  /** New content; the file is made when it is not there. */
+  readonly content?: Content;
+  readonly mode?: number;
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  /** A null value takes the attribute away. */
+  readonly xattr?: { readonly name: string; readonly value: Uint8Array | null };
+  readonly rename?: string;
+}
+
 /** Whether the kernel was asked to go down, or just ended. */
 export type PowerEnd = 'orderly' | 'abrupt';
 /** As /sys/power/state names them. */
@@ -308,6 +323,8 @@ export interface MachineApi {
    */
   kexecReboot?(): Err;
   readonly power?: PowerApi;
+  /** Changes a file of a disk while the machine is off. */
+  editDisk?(disk: string, edit: DiskEdit): Err;
   /** Lets virtual time pass. */
   advance(us: number): void;
   /** O(1): a second machine that shares all state and goes its own way. */

@@ -24,12 +24,13 @@ import { hashAlgOf } from '../tpm/algorithms.ts';
 import { manufacture } from '../tpm/manufacture.ts';
 import type { PseudoNode } from '../vfs/api.ts';
 import { newVfs } from '../vfs/vfs.ts';
-import type { MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
+import type { DiskEdit, MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
 import { powerOn, secondKernel } from './boot.ts';
 import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
 import { newExtensions } from './extension.ts';
 import { eventLogBytes } from './measured-boot.ts';
+import { editDisk } from './offline.ts';
 import { Power } from './power.ts';
 import { pseudoFinder } from './pseudo.ts';
 import { LazyRooms, type MachineState, type Rooms } from './rooms.ts';
@@ -175,6 +176,11 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
   /** kexec -e: this machine is the second kernel from then on. */
   kexecReboot(): Err {
     return secondKernel(this);
+  }
+
+  /** Another computer writes to a disk of this machine while it is off. */
+  editDisk(disk: string, edit: DiskEdit): Err {
+    return editDisk(this, disk, edit);
   }
 
   // -- what exporters and verifiers ask for

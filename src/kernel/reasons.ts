@@ -124,6 +124,10 @@ export const KERNEL_REASON = defineReasons({
     text: 'the machine is {power}: {event} does nothing now',
     source: 'kernel/power/suspend.c enter_state()',
   },
+  'kernel.disk_in_use': {
+    text: 'the machine is not off: {disk} cannot be taken out',
+    source: 'drivers/scsi/sd.c sd_remove()',
+  },
   'kernel.power_no_state': {
     text: 'the TPM has no saved state to come back to, so it starts with empty registers',
     source: 'Part 3, 9.3 TPM2_Startup',

@@ -294,3 +294,59 @@ describe('what cannot happen now', () => {
     expect(counters(m).safe).toBe(0);
   });
 });
+
+describe('a disk in another computer', () => {
+  const booted = machine({
+    cmdline: 'ima_policy=appraise_tcb ima_appraise=enforce',
+    disks: [disk({ '/a': file('a\n'), '/b': file('b\n') })],
+  });
+
+  it('is edited without a hook, and the changes are there at the next boot', () => {
+    const m = booted.fork();
+    const before = m.sys(1).stat('/mnt/a');
+    m.power.off('orderly');
+    const edit = { path: '/a', content: { kind: 'bytes', bytes: utf8('other\n') }, mode: 0o4755 } as const;
+    expect(m.editDisk('vdc', { ...edit, owner: { uid: 1, gid: 2 } })).toBe(0);
+    expect(m.editDisk('vdc', { path: '/a', xattr: { name: 'security.ima', value: utf8('x') } })).toBe(0);
+    expect(m.editDisk('vdc', { path: '/d', directory: true })).toBe(0);
+    expect(m.editDisk('vdc', { path: '/l', symlink: '/a' })).toBe(0);
+    expect(m.editDisk('vdc', { path: '/b', rename: '/d/c' })).toBe(0);
+    expect(m.editDisk('vdc', { path: '/none', remove: true })).toBe('ENOENT');
+    expect(m.tpm?.state.life).toBe('off');
+    m.power.on({ cmdline: '' });
+    mountAll(m);
+    const sys = m.sys(1);
+    expect([read(sys, '/mnt/a'), read(sys, '/mnt/d/c'), read(sys, '/mnt/b')]).toEqual([
+      'other\n',
+      'b\n',
+      'ENOENT',
+    ]);
+    expect(sys.getxattr('/mnt/a', 'security.ima')).toMatchObject({ ok: true, value: utf8('x') });
+    const now = sys.stat('/mnt/a');
+    if (!before.ok || !now.ok) throw new Error('stat');
+    expect(now.value).toMatchObject({ ino: before.value.ino, uid: 1, gid: 2 });
+    expect(now.value.mode & 0o7777).toBe(0o4755);
+    expect(sys.lstat('/mnt/l')).toMatchObject({ ok: true });
+  });
+
+  it('takes an attribute away, and a file', () => {
+    const m = booted.fork();
+    m.sys(1).setxattr('/mnt/a', 'user.x', utf8('1'));
+    m.power.off('orderly');
+    expect(m.editDisk('vdc', { path: '/a', xattr: { name: 'user.x', value: null } })).toBe(0);
+    expect(m.editDisk('vdc', { path: '/a', xattr: { name: 'user.x', value: null } })).toBe('ENODATA');
+    expect(m.editDisk('vdc', { path: '/b', remove: true })).toBe(0);
+    m.power.on();
+    mountAll(m);
+    expect(read(m.sys(1), '/mnt/b')).toBe('ENOENT');
+  });
+
+  it('has to be taken out first', () => {
+    const m = booted.fork();
+    expect(m.editDisk('vdc', { path: '/a', remove: true })).toBe('EBUSY');
+    m.power.suspend('mem');
+    expect(m.editDisk('vdc', { path: '/a', remove: true })).toBe('EBUSY');
+    m.power.off('abrupt');
+    expect(m.editDisk('vdx', { path: '/a', remove: true })).toBe('ENODEV');
+  });
+});
