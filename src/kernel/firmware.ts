@@ -126,6 +126,9 @@ export function secureBootOf(events: readonly BootEvent[]): boolean {
 export interface BootFacts {
   readonly release: string;
   readonly cmdline: string;
+  /** What tells this build of the kernel, and this initramfs, from the usual ones. */
+  readonly build?: string;
+  readonly initramfs?: string;
 }
 
 /**
@@ -136,6 +139,7 @@ export interface BootFacts {
 export function defaultFirmware(facts: BootFacts): FirmwareEvent[] {
   const vmlinuz = `/boot/vmlinuz-${facts.release}`;
   const initrd = `/boot/initrd.img-${facts.release}`;
+  const kernel = `kisim linux ${facts.release}${facts.build ?? ''}`;
   const cmdline = `${vmlinuz} ${facts.cmdline}`.trimEnd();
   const separators = [0, 1, 2, 3, 4, 5, 6, 7].map(
     (pcr): FirmwareEvent => ({ pcr, type: 'EV_SEPARATOR', data: filled(4, 0) }),
@@ -174,10 +178,10 @@ export function defaultFirmware(facts: BootFacts): FirmwareEvent[] {
     application('\\EFI\\kisim\\shimx64.efi', 'kisim shim 15.8', 0x7e000000n),
     application('\\EFI\\kisim\\grubx64.efi', 'kisim grub 2.12', 0x7d000000n),
     grub(8, utf8(`linux ${cmdline}`), `grub_cmd: linux ${cmdline}`),
-    grub(9, utf8(`kisim linux ${facts.release}`), vmlinuz),
-    application('\\vmlinuz', `kisim linux ${facts.release}`, 0x70000000n),
+    grub(9, utf8(kernel), vmlinuz),
+    application('\\vmlinuz', kernel, 0x70000000n),
     grub(8, utf8(cmdline), `kernel_cmdline: ${cmdline}`),
-    grub(9, utf8(`kisim initramfs of ${facts.release}`), initrd),
+    grub(9, utf8(`kisim initramfs of ${facts.release}${facts.initramfs ?? ''}`), initrd),
     action(5, 'Exit Boot Services Invocation'),
     action(5, 'Exit Boot Services Returned with Success'),
   ];
