@@ -46,17 +46,19 @@ const load = (cmdline: string, more: object = {}): Op => ({
 
 /** Loads and calls beside the one that counts; each leaves something loaded, or nothing. */
 function otherCall(dice: Dice): Op {
-  switch (dice.below(9)) {
+  switch (dice.below(10)) {
     case 0:
     case 1:
       return load(`earlier ${dice.below(3)}`);
     case 2:
     case 3:
       return { op: 'kexec_file', path: '/tmp/bz', kflags: UNLOAD };
+    case 9:
+      return { op: 'kexec_file', path: '/tmp/bz', kflags: UNLOAD | ON_CRASH };
     case 4:
       return load('crash', { kflags: ON_CRASH });
     case 5:
-      return { op: 'kexec_load', kflags: dice.pick([0, 0, 0x10000000]) };
+      return { op: 'kexec_load', kflags: dice.pick([0, 0, 1, 2, 0x10, 0x10000]) };
     case 6:
       return load('unprivileged', { uid: 1000 });
     case 7:
@@ -123,7 +125,7 @@ function finish(first: World, cmdline: string, about: string): Case {
   return { about, cmdline, ops: first.ops, stage2: second.ops, kexec: true };
 }
 
-/** The load that counts; other calls may stand before it, and a load for a crash after it. */
+/** The load that counts; other calls may stand before it. */
 function loads(w: World, others: number): void {
   const { dice } = w;
   w.ops.push(BZIMAGE, INITRAMFS);
@@ -131,8 +133,9 @@ function loads(w: World, others: number): void {
     w.ops.push(otherCall(dice));
     walk(w, dice.below(4));
   }
-  w.ops.push(load(`${STAGE2} ${bootLine(dice, 75)}`.trimEnd()));
-  if (dice.chance(15)) w.ops.push(load('crash', { kflags: ON_CRASH }));
+  // A build without crash kernels boots this one too, but nobody fills its segment.
+  const crash = dice.chance(8) ? { kflags: ON_CRASH } : {};
+  w.ops.push(load(`${STAGE2} ${bootLine(dice, 75)}`.trimEnd(), crash));
 }
 
 function walkCase(dice: Dice): Case {
