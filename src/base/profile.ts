@@ -15,8 +15,8 @@ export interface KernelSwitches {
   readonly kdumpWithoutList: boolean;
   /** "ima: kexec: move IMA log copy from kexec load to execute". */
   readonly kexecCopyAtExecute: boolean;
-  /** "ima: fix out-of-bounds read in xattr_verify()". */
-  readonly xattrLengthChecked: boolean;
+  /** "evm: Use ordered xattrs list to calculate HMAC in evm_init_hmac()": before, in the LSM's order. */
+  readonly initHmacInListOrder: boolean;
   /** "ima: Instantiate file_truncate and path_truncate hooks". */
   readonly truncateHooks: boolean;
   /**
@@ -53,7 +53,7 @@ const ALL_6_12_107: KernelSwitches = {
   lsmMatchErrorIsNoMatch: true,
   kdumpWithoutList: true,
   kexecCopyAtExecute: true,
-  xattrLengthChecked: true,
+  initHmacInListOrder: true,
   truncateHooks: true,
   digestPerBank: true,
   bootAggregateOfBank: true,
@@ -68,7 +68,7 @@ const OF_6_12_0: KernelSwitches = {
   lsmMatchErrorIsNoMatch: false,
   kdumpWithoutList: false,
   kexecCopyAtExecute: false,
-  xattrLengthChecked: false,
+  initHmacInListOrder: false,
   truncateHooks: false,
   digestPerBank: true,
   bootAggregateOfBank: true,
