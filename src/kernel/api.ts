@@ -259,6 +259,53 @@ export interface SpecialSyscallApi {
   dmRemove(name: string): Err;
 }
 
+/** What is other at the next boot, and stays so: whoever can do that has the machine or its disk in hand. */
+export interface BootChange
+  extends Pick<
+    MachineConfig,
+    'cmdline' | 'firmware' | 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
+  > {
+  /** Another kernel. */
+  readonly profile?: KernelProfile;
+}
+
+/** One file of a disk, changed on another computer; members that are not there stay as they are. */
+export interface DiskEdit {
+  readonly path: string;
+  readonly remove?: boolean;
+  readonly directory?: boolean;
+  readonly symlink?: string;
+  /** New content; the file is made when it is not there. */
+  readonly content?: Content;
+  readonly mode?: number;
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  /** A null value takes the attribute away. */
+  readonly xattr?: { readonly name: string; readonly value: Uint8Array | null };
+  readonly rename?: string;
+}
+
+/** Whether the kernel was asked to go down, or just ended. */
+export type PowerEnd = 'orderly' | 'abrupt';
+/** As /sys/power/state names them. */
+export type SleepState = 'mem' | 'freeze';
+/**
+ * What firmware does at wake-up with a TPM that has no saved state: starts it and spoils its registers,
+ * only starts it, or nothing at all.
+ */
+export type ResumeFirmware = 'careful' | 'careless' | 'silent';
+
+/** Power button, plug, lid, and the TPM's reset line. EINVAL for what cannot happen now. */
+export interface PowerApi {
+  off(end: PowerEnd): Err;
+  on(change?: BootChange): Err;
+  /** Reboot without a loss of power; the TPM is reset with the platform. */
+  reset(end: PowerEnd, change?: BootChange): Err;
+  suspend(state: SleepState): Err;
+  resume(firmware: ResumeFirmware): Err;
+  /** A reset of the TPM alone, and the TPM2_Startup that follows, if any. */
+  resetTpm(startup: 'clear' | 'state' | null): Err;
+}
+
 export interface MachineApi {
   readonly profile: KernelProfile;
   /** Everything the audit subsystem wrote so far, oldest first. */
@@ -275,6 +322,9 @@ export interface MachineApi {
    * this machine is the second kernel from then on. EINVAL when nothing is loaded.
    */
   kexecReboot?(): Err;
+  readonly power?: PowerApi;
+  /** Changes a file of a disk while the machine is off. */
+  editDisk?(disk: string, edit: DiskEdit): Err;
   /** Lets virtual time pass. */
   advance(us: number): void;
   /** O(1): a second machine that shares all state and goes its own way. */

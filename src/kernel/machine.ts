@@ -24,16 +24,18 @@ import { hashAlgOf } from '../tpm/algorithms.ts';
 import { manufacture } from '../tpm/manufacture.ts';
 import type { PseudoNode } from '../vfs/api.ts';
 import { newVfs } from '../vfs/vfs.ts';
-import type { MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
+import type { DiskEdit, MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
 import { powerOn, secondKernel } from './boot.ts';
 import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
 import { newExtensions } from './extension.ts';
 import { eventLogBytes } from './measured-boot.ts';
+import { editDisk } from './offline.ts';
+import { Power } from './power.ts';
 import { pseudoFinder } from './pseudo.ts';
 import { LazyRooms, type MachineState, type Rooms } from './rooms.ts';
 import { readSecurityfs } from './securityfs.ts';
-import { type KernelImage, newKernel } from './state.ts';
+import { type BootSetup, type KernelImage, newKernel } from './state.ts';
 import { TaskSyscalls } from './syscalls.ts';
 import { exitTask, spawnTask } from './task.ts';
 
@@ -67,6 +69,13 @@ function imageOf(config: MachineConfig): KernelImage {
   };
 }
 
+function setupOf({ cmdline, firmware }: MachineConfig): BootSetup {
+  return {
+    ...(cmdline === undefined ? {} : { cmdline }),
+    ...(firmware === undefined ? {} : { firmware }),
+  };
+}
+
 /** The state before power is on. */
 function newMachine(config: MachineConfig): MachineState {
   const profile = profileOf(config.profile);
@@ -87,20 +96,22 @@ function newMachine(config: MachineConfig): MachineState {
     smack: newSmack(),
     ipe: newIpe(),
     extensions: newExtensions(),
-    kernel: newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
+    kernel: {
+      ...newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
+      setup: setupOf(config),
+    },
   };
 }
 
 /** @kernel init/main.c start_kernel() */
 export class Machine extends LazyRooms implements MachineApi, Rooms {
-  readonly profile: KernelProfile;
+  readonly power = new Power(this);
   readonly chip: LateChip | null;
   readonly hooks: LsmStack;
   readonly findPseudo: (key: string) => PseudoNode | undefined;
 
   constructor(state: MachineState) {
     super(state);
-    this.profile = state.profile;
     this.hooks = new LsmStack(() => lsmModules(this));
     this.findPseudo = pseudoFinder(this);
     this.chip = state.tpm === null ? null : new LateChip(this);
@@ -165,6 +176,11 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
   /** kexec -e: this machine is the second kernel from then on. */
   kexecReboot(): Err {
     return secondKernel(this);
+  }
+
+  /** Another computer writes to a disk of this machine while it is off. */
+  editDisk(disk: string, edit: DiskEdit): Err {
+    return editDisk(this, disk, edit);
   }
 
   // -- what exporters and verifiers ask for

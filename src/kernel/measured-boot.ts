@@ -7,6 +7,7 @@ import type { Trace } from '../base/trace.ts';
 import { crypto, digestSize, type HashName } from '../crypto/provider.ts';
 import { hashAlgOf } from '../tpm/algorithms.ts';
 import type { TpmChip } from '../tpm/chip.ts';
+import { TpmDriver } from '../tpm/driver.ts';
 import { responseCodeOf, type Tpm } from '../tpm/tpm.ts';
 import type { FirmwareEvent, FirmwareSpec } from './api.ts';
 import { type BootEvent, EVENT_TYPES, encodeEventLog, eventTypeNumber, LOG_ALGS } from './eventlog.ts';
@@ -89,6 +90,22 @@ export function measuredBoot(
     trace.close(id);
     return record;
   });
+}
+
+/** Registers that stand for what ran before the operating system. */
+const PLATFORM_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7];
+/** What a separator says after an error. */
+const ERROR = Uint8Array.of(1, 0, 0, 0);
+
+/**
+ * Firmware that wakes a machine and finds no saved registers makes the empty ones useless: a separator that
+ * says "error" goes into each, and nobody can build the old values on top of it. The log that the kernel
+ * took over at boot does not get these events.
+ * @tcg PC Client Platform Firmware Profile 1.05, 3.3.2.2 Error Conditions
+ */
+export function capRegisters(tpm: Tpm): void {
+  const own = new TpmDriver(tpm);
+  for (const pcr of PLATFORM_PCRS) measure(own, { pcr, type: 'EV_SEPARATOR', data: ERROR });
 }
 
 /** Bytes of the log, as tpm0/binary_bios_measurements shows them. */

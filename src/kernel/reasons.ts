@@ -120,5 +120,17 @@ export const KERNEL_REASON = defineReasons({
     text: 'the text is no list of first, lower and count',
     source: 'kernel/user_namespace.c map_write()',
   },
+  'kernel.power_state': {
+    text: 'the machine is {power}: {event} does nothing now',
+    source: 'kernel/power/suspend.c enter_state()',
+  },
+  'kernel.disk_in_use': {
+    text: 'the machine is not off: {disk} cannot be taken out',
+    source: 'drivers/scsi/sd.c sd_remove()',
+  },
+  'kernel.power_no_state': {
+    text: 'the TPM has no saved state to come back to, so it starts with empty registers',
+    source: 'Part 3, 9.3 TPM2_Startup',
+  },
   'kernel.kexec_none': { text: 'no kernel is loaded', source: 'kernel/kexec_core.c kernel_kexec()' },
 });

@@ -10,6 +10,7 @@ import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs
 import type { ExecPhase, MachineConfig, Pid } from './api.ts';
 import type { VerityTable } from './dm-verity.ts';
 import type { BootEvent } from './eventlog.ts';
+import { type PowerState, powerTable } from './power.machine.ts';
 
 /** One entry of a descriptor table. */
 export interface FileDescriptor {
@@ -130,6 +131,9 @@ export interface UserNamespace {
 /** What is built into the kernel or handed to it besides the command line. */
 export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'>;
 
+/** What firmware and boot loader do at every power-on, until somebody changes it. */
+export type BootSetup = Pick<MachineConfig, 'cmdline' | 'firmware'>;
+
 export interface KernelState {
   readonly cmdline: string;
   /** Root of the initial mount namespace (init_task.fs); null before it is mounted. */
@@ -166,8 +170,11 @@ export interface KernelState {
   readonly lsms: readonly string[];
   /** What the next kernel of a kexec boots with, as this one did. */
   readonly image: KernelImage;
-  /** How many kernels this machine booted since power-on (kexec counts). */
+  /** What firmware and boot loader start at the next power-on. */
+  readonly setup: BootSetup;
+  /** How many kernels ran on this machine (kexec counts). */
   readonly boots: number;
+  readonly power: PowerState;
 }
 
 /** Credentials of the first task: everything. */
@@ -232,7 +239,9 @@ export function newKernel(
     ramPages: ramPagesOf(memoryKb),
     lsms: [],
     image,
-    boots: 1,
+    setup: {},
+    boots: 0,
+    power: powerTable.initial,
   };
 }
 

@@ -50,6 +50,8 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   #snapshot: SnapshotFrom<typeof runnerMachine>;
   readonly #steps: StepReport[] = [];
   #final: readonly Check[] = [];
+  /** Registers when they could last be read: a machine that is off has none. */
+  #registers: Look['pcr'] = [];
 
   constructor(scenario: Scenario, boot: Boot<M>, options: RunOptions = {}) {
     this.scenario = scenario;
@@ -85,7 +87,7 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
     this.#send({ type: 'STEP' });
     const step = this.scenario.steps[this.#steps.length];
     assert(step !== undefined, 'a step is left');
-    const before = look(this.machine);
+    const before = this.#look();
     const result = this.#perform(step);
     const report = this.#compare(step, before, result);
     this.#steps.push(report);
@@ -93,10 +95,19 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
     return report;
   }
 
+  #look(): Look {
+    const now = look(this.machine);
+    if (now.pcr.length > 0) this.#registers = now.pcr;
+    return { ...now, pcr: this.#registers };
+  }
+
   #perform(step: ScenarioStep): OpResult {
-    const { panic } = this.machine.kernel.state;
-    if (panic !== null) return { err: 'ESRCH', panic };
+    const { panic, power } = this.machine.kernel.state;
     const own = scenarioOp(step.op.op);
+    if (own?.outside !== true) {
+      if (panic !== null) return { err: 'ESRCH', panic };
+      if (power !== 'on') return { err: 'ESRCH', power };
+    }
     if (own === undefined) return runOp(this.session, step.op);
     const { actor, uid, euid, gid } = step.op;
     const context: StepContext = {
