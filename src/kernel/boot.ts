@@ -351,7 +351,16 @@ export function secondKernel(r: Rooms): Err {
       ? null
       : (imaSegment.content ?? k.env.listeners.kexecBuffer?.(imaSegment.size) ?? null);
   r.chip?.shutdown('clear');
+  if (!kexec.swapPage) {
+    const panic = 'the jump into the next kernel failed';
+    r.trace.emit('kernel.panic', { panic }, KERNEL_REASON['kernel.kexec_crashed']);
+    k.state = { ...k.state, panic, tasks: k.state.tasks.clear() };
+    r.trace.close(id);
+    return 0;
+  }
+  const { eventLog } = k.state;
   forgetMemory(r, kexec.cmdline);
+  k.state = { ...k.state, eventLog };
   bootKernel(r, kexec.cmdline, kexec.initrdLength !== null, buffer);
   r.trace.close(id);
   return 0;

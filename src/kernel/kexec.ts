@@ -79,16 +79,15 @@ function crashImage(k: Kernel, flags: number, bit: number): boolean {
 }
 
 /**
- * Room for the measurement list; releases that copy it at load fill it here. Later ones look for the segment
- * after the load, which a load with the flag for crashes leaves out: its segment stays empty.
- * @kernel security/integrity/ima/ima_kexec.c ima_add_kexec_buffer(), kernel/kexec_file.c kexec_post_load()
+ * Room for the measurement list; releases that copy it at load fill it here.
+ * @kernel security/integrity/ima/ima_kexec.c ima_add_kexec_buffer()
  */
-function reserve(k: Kernel, onCrash: boolean): KexecSegment | null {
+function reserve(k: Kernel): KexecSegment | null {
   const { listeners, profile } = k.env;
   const size = listeners.kexecSegment?.(k.state.ramPages) ?? null;
   if (size === null) return null;
-  if (!profile.switches.kexecCopyAtExecute) return { size, content: listeners.kexecBuffer?.(size) ?? null };
-  return { size, content: onCrash ? new Uint8Array(size) : null };
+  const early = !profile.switches.kexecCopyAtExecute;
+  return { size, content: early ? (listeners.kexecBuffer?.(size) ?? null) : null };
 }
 
 /**
@@ -127,12 +126,13 @@ export function kexecFileLoad(
   const { listeners, trace } = k.env;
   const text = utf8(cmdline);
   if (kernel !== undefined) listeners.kexecCmdline?.(task, kernel, text);
-  const onCrash = (flags & KEXEC_FILE_ON_CRASH) !== 0;
-  const segment = crash && k.env.profile.switches.kdumpWithoutList ? null : reserve(k, onCrash);
+  const segment = crash && k.env.profile.switches.kdumpWithoutList ? null : reserve(k);
   if (text.length + 1 > CMDLINE_MAX) return 'EINVAL';
   trace.emit('kernel.kexec_loaded', { cmdline, kernelLength: image.value.length, initrdLength, crash });
   if (crash) return 0;
-  const kexec = { cmdline, kernelLength: image.value.length, initrdLength, imaSegment: segment };
+  // The page that the jump swaps through is made for kernels that a reboot starts, and by the flag alone.
+  const swapPage = (flags & KEXEC_FILE_ON_CRASH) === 0;
+  const kexec = { cmdline, kernelLength: image.value.length, initrdLength, imaSegment: segment, swapPage };
   k.state = { ...k.state, kexec };
   return 0;
 }

@@ -69,6 +69,8 @@ export interface KexecImage {
   /** null when it boots without an initramfs. */
   readonly initrdLength: number | null;
   readonly imaSegment: KexecSegment | null;
+  /** Without it the machine does not survive the jump. @kernel kernel/kexec_file.c kimage_file_alloc_init() */
+  readonly swapPage: boolean;
 }
 
 /** The segment that carries the measurement list. */

@@ -133,9 +133,7 @@ function loads(w: World, others: number): void {
     w.ops.push(otherCall(dice));
     walk(w, dice.below(4));
   }
-  // A build without crash kernels boots this one too, but nobody fills its segment.
-  const crash = dice.chance(8) ? { kflags: ON_CRASH } : {};
-  w.ops.push(load(`${STAGE2} ${bootLine(dice, 75)}`.trimEnd(), crash));
+  w.ops.push(load(`${STAGE2} ${bootLine(dice, 75)}`.trimEnd()));
 }
 
 function walkCase(dice: Dice): Case {
