@@ -19,7 +19,7 @@ import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmd
 import { disksOnly } from './disks.ts';
 import { kernelExecve } from './exec.ts';
 import { findExtension } from './extension.ts';
-import { measuredBoot, startTpm } from './measured-boot.ts';
+import { measuredBoot } from './measured-boot.ts';
 import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate.ts';
 import { powerTable } from './power.machine.ts';
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
@@ -371,7 +371,6 @@ function runFirmware(r: Rooms, { cmdline = '', firmware }: BootSetup): void {
   const id = r.trace.open('boot.firmware', {});
   r.clock.advance(FIRMWARE_US);
   if (r.tpm !== null && r.chip !== null) {
-    startTpm(r.tpm);
     const facts = { release: r.profile.release, cmdline };
     const eventLog = measuredBoot(r.tpm, r.chip, r.trace, firmware, facts);
     r.kernel.state = { ...r.kernel.state, eventLog };
