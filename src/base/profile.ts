@@ -127,6 +127,7 @@ export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_MODULE_SIG: 'y',
   CONFIG_MODULE_SIG_FORCE: 'n',
   CONFIG_KEXEC_SIG: 'n',
+  CONFIG_CRASH_DUMP: 'n',
   CONFIG_CRYPTO_MD5: 'y',
   CONFIG_CRYPTO_RMD160: 'y',
   CONFIG_CRYPTO_SHA1: 'y',

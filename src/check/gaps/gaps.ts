@@ -9,6 +9,7 @@ import type { Diagnostic } from '../../base/diagnostic.ts';
 import type { TraceEvent } from '../../base/trace.ts';
 import { reasonSentence } from '../../explain/tree.ts';
 import type { MachineConfig } from '../../kernel/api.ts';
+import { decodeEventLog } from '../../kernel/eventlog.ts';
 import { type LoadOptions, loadScenario } from '../../scenario/loader.ts';
 import { eventsOf, policyText, type ScenarioMachine } from '../../scenario/observe.ts';
 import type { StepReport } from '../../scenario/result.ts';
@@ -17,9 +18,7 @@ import { type BootProbe, DATA_PATHS, type DataPath, type Probe, type Sample } fr
 
 /** A machine that shows the log of its firmware. */
 export interface GapsMachine extends ScenarioMachine {
-  readonly kernel: ScenarioMachine['kernel'] & {
-    readonly state: { readonly eventLog: readonly { readonly pcr: number; readonly event: Uint8Array }[] };
-  };
+  eventLog(): Uint8Array;
 }
 
 /** What the machine is asked about. */
@@ -232,7 +231,7 @@ function bootOutcome(probe: BootProbe, run: ScenarioRun<GapsMachine>): Outcome {
     (e) => e.kind === 'keys.refused' && probe.listName !== undefined,
   );
   const entry = boot.entries.find((e) => e.name === probe.listName);
-  const logged = machine.kernel.state.eventLog.find(
+  const logged = decodeEventLog(machine.eventLog()).events.find(
     (e) => probe.logged !== undefined && fromLatin1(e.event).includes(probe.logged),
   );
   const measured =
