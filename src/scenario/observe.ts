@@ -13,10 +13,10 @@ import { asciiEntry } from '../ima/template-show.ts';
 import type { ImaState, TemplateEntry } from '../ima/types.ts';
 import type { Audit } from '../integrity/audit.ts';
 import type { MachineApi, Pid } from '../kernel/api.ts';
+import type { Task } from '../kernel/state.ts';
 import { hashName } from '../tpm/algorithms.ts';
 import type { PcrBank, TpmState } from '../tpm/state.ts';
 import type { VfsApi } from '../vfs/api.ts';
-import type { VfsTask } from '../vfs/types.ts';
 import type { Effects, ListEntry, PcrChange } from './result.ts';
 import type { TpmPort } from './tpm-client.ts';
 
@@ -28,7 +28,7 @@ export interface ScenarioMachine extends MachineApi {
   readonly vfs: VfsApi;
   readonly tpm: (TpmPort & { readonly state: TpmState }) | null;
   readonly ima: { readonly state: ImaState };
-  readonly kernel: { readonly state: { readonly panic: string | null }; task(pid: Pid): VfsTask | undefined };
+  readonly kernel: { readonly state: { readonly panic: string | null }; task(pid: Pid): Task | undefined };
   fork(): ScenarioMachine;
 }
 
