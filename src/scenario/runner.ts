@@ -23,7 +23,7 @@ import {
 import type { OpResult } from './ops/types.ts';
 import type { Check, Effects, RunReport, StepReport } from './result.ts';
 import { type RunnerEvent, runnerMachine } from './runner.machine.ts';
-import { runOp, Session } from './session.ts';
+import { type ActorCursor, runOp, Session } from './session.ts';
 import { scenarioOp } from './steps/table.ts';
 import { NO_MEMORY, type RunMemory, type StepContext } from './steps/types.ts';
 import { startUserSpace } from './userland.ts';
@@ -108,17 +108,26 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
       if (panic !== null) return { err: 'ESRCH', panic };
       if (power !== 'on') return { err: 'ESRCH', power };
     }
-    if (own === undefined) return runOp(this.session, step.op);
-    const { actor, uid, euid, gid } = step.op;
+    const { actor, uid, euid, gid, program } = step.op;
+    const who = program === undefined ? undefined : this.#program(program);
+    if (who === null) return { err: 'ECHILD' };
+    if (own === undefined) return runOp(this.session, step.op, who);
     const context: StepContext = {
       session: this.session,
       memory: this.memory,
-      actor: () => this.session.actor(actor, uid, euid, gid),
+      actor: () => who ?? this.session.actor(actor, uid, euid, gid),
     };
     this.machine.advance(1000);
     const result = own.run(context, step.op as never);
     this.memory = context.memory;
     return result;
+  }
+
+  /** The program of that name, once it runs; null while it does not. */
+  #program(name: string): ActorCursor | null {
+    const pid = this.memory.programs[name]?.pid;
+    if (pid === undefined || this.machine.kernel.task(pid)?.bprm?.phase !== 'running') return null;
+    return this.session.program(name, pid);
   }
 
   #situation(effects: Effects, events: readonly TraceEvent[]): Situation {

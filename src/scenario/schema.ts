@@ -181,6 +181,13 @@ export const actorSchema = z
     euid: id32.optional().describe('Effective user id; default: uid.'),
     gid: id32.optional().describe('Group id; default 0.'),
     actor: z.string().optional().describe('Name of the process; default `main`.'),
+    program: z
+      .string()
+      .optional()
+      .describe('A program that `exec_begin` started and that runs now: it makes the call itself.'),
+  })
+  .refine((a) => a.program === undefined || Object.keys(a).length === 1, {
+    message: '`program` stands alone: a program has the ids it was started with',
   })
   .meta({
     id: 'Actor',

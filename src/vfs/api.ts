@@ -230,6 +230,8 @@ export interface VfsApi {
    * `readImpliesExec`: personality READ_IMPLIES_EXEC of the task; then PROT_READ asks for PROT_EXEC as well.
    */
   mprotect(task: VfsTask, mapping: MappingId, prot: number, readImpliesExec?: boolean): Err;
+  /** mlock(2) of a whole mapping: its pages are read, and stay in memory. */
+  mlock(mapping: MappingId): Err;
   munmap(task: VfsTask, mapping: MappingId): Err;
   /** A store or a load through the mapping; EFAULT (SIGSEGV) where prot forbids it. */
   poke(mapping: MappingId, offset: number, data: Uint8Array): Err;

@@ -204,9 +204,21 @@ function uncache(core: Core, key: InodeKey): void {
   refresh(core, key);
 }
 
-/** Clean pages of all files leave the cache. @kernel fs/drop_caches.c drop_pagecache_sb() */
+/** Files whose pages a locked mapping holds in memory. */
+function lockedFiles(core: Core): ReadonlySet<InodeKey> {
+  const out = new Set<InodeKey>();
+  for (const m of core.state.mappings.values())
+    if (m.locked === true && m.file !== null) out.add(core.file(m.file).inode);
+  return out;
+}
+
+/**
+ * Clean pages of all files leave the cache, but those that somebody locked.
+ * @kernel fs/drop_caches.c drop_pagecache_sb()
+ */
 export function dropPages(core: Core): void {
-  for (const key of core.state.blocks.files.keys()) uncache(core, key);
+  const locked = lockedFiles(core);
+  for (const key of core.state.blocks.files.keys()) if (!locked.has(key)) uncache(core, key);
 }
 
 /** The file system was shut down: nothing of its files is cached. */

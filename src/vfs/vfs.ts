@@ -504,6 +504,10 @@ export class Vfs extends Core implements VfsApi {
     return this.finish('vfs.mprotect', err, { mapping, prot });
   }
 
+  mlock(mapping: MappingId): Err {
+    return this.finish('vfs.mlock', memory.mlock(this, mapping), { mapping });
+  }
+
   munmap(task: VfsTask, mapping: MappingId): Err {
     return this.finish('vfs.munmap', memory.munmap(this, task, mapping), { mapping });
   }
