@@ -154,7 +154,8 @@ export class StateKeys {
       const task = moment.machine.kernel.tasks.get(program.pid);
       out.push(`x${name} ${task?.bprm?.phase ?? ''}`);
     }
-    return `${out.map((part) => this.#numbers.of(part)).join(' ')}|${memories.join('|')}`;
+    const parts = Uint32Array.from(out, (part) => this.#numbers.of(part)).sort();
+    return `${parts.join(' ')}|${memories.join('|')}`;
   }
 }
 
