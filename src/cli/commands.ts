@@ -61,6 +61,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./attest.ts')).attestCommand(),
   },
   {
+    name: 'check',
+    summary: 'search for what an attacker can do against a promise, and write it as a scenario',
+    load: async () => (await import('./check.ts')).checkCommand(),
+  },
+  {
     name: 'conform',
     summary: 'run recorded kernel cases and compare with what the real kernel did',
     load: async () => (await import('./conform.ts')).conformCommand(),

@@ -4,6 +4,7 @@
 
 import * as z from 'zod';
 import { FAULT_ARGS } from './fault-form.ts';
+import { checkSchema } from './schema-check.ts';
 import {
   bankName,
   dataSchema,
@@ -214,8 +215,9 @@ export const headSchema = z.strictObject({
   reference: reference.optional(),
   keys: keysSchema.optional().describe('Keys to sign with, by name.'),
   machine: machineSchema.optional(),
-  steps: z.array(z.unknown()).min(1).describe('What happens, in order.'),
+  steps: z.array(z.unknown()).describe('What happens, in order.'),
   expect: finalExpectation.optional(),
+  check: checkSchema.optional(),
 });
 
 export type ScenarioHead = z.infer<typeof headSchema>;
