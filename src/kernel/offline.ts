@@ -76,7 +76,7 @@ export function editDisk(r: Rooms, disk: string, edit: DiskEdit): Err {
     err = done;
     if (err !== 0) break;
   }
-  r.vfs.state = disksOnly(computer.vfs.state);
+  r.vfs.state = disksOnly(computer.vfs);
   r.trace.close(id);
   return err;
 }

@@ -2,6 +2,7 @@
 
 import { EXEC_STEPS } from './exec.ts';
 import { FAULT_STEPS } from './faults.ts';
+import { KEY_STEPS } from './keys.ts';
 import { POWER_STEPS } from './power.ts';
 import { TPM_STEPS } from './tpm.ts';
 import type { ScenarioOp } from './types.ts';
@@ -9,6 +10,7 @@ import type { ScenarioOp } from './types.ts';
 export const SCENARIO_OPS: readonly ScenarioOp[] = [
   ...EXEC_STEPS,
   ...FAULT_STEPS,
+  ...KEY_STEPS,
   ...POWER_STEPS,
   ...TPM_STEPS,
 ];

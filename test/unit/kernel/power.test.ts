@@ -353,3 +353,28 @@ describe('a disk in another computer', () => {
     expect(m.editDisk('vdx', { path: '/a', remove: true })).toBe('ENODEV');
   });
 });
+
+describe('blocks of a disk', () => {
+  it('show what was written below a cached file once the cache is gone', () => {
+    const m = machine({ disks: [disk({ '/old': file('old file\n') })] });
+    const sys = m.sys(1);
+    expect(write(sys, '/mnt/f', 'good')).toBe(0);
+    const fd = sys.open('/mnt/f', 2);
+    if (!fd.ok) throw new Error(fd.errno);
+    sys.fsync(fd.value);
+    const dev = sys.open('/dev/vdc', 1);
+    if (!dev.ok) throw new Error(dev.errno);
+    expect(sys.pwrite(dev.value, utf8('evil'), 421 * 4096)).toMatchObject({ ok: true });
+    expect(read(sys, '/mnt/f')).toBe('good');
+    m.power.off('orderly');
+    m.power.on();
+    mountAll(m);
+    expect(read(m.sys(1), '/mnt/f')).toBe('evil');
+    expect(read(m.sys(1), '/mnt/old')).toBe('old file\n');
+    // A second file gets the next block, not the first one again.
+    expect(write(m.sys(1), '/mnt/g', 'more')).toBe(0);
+    m.power.reset('orderly');
+    mountAll(m);
+    expect([read(m.sys(1), '/mnt/f'), read(m.sys(1), '/mnt/g')]).toEqual(['evil', 'more']);
+  });
+});
