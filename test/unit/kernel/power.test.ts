@@ -311,6 +311,11 @@ describe('a disk in another computer', () => {
     const edit = { path: '/a', content: { kind: 'bytes', bytes: utf8('other\n') }, mode: 0o4755 } as const;
     expect(m.editDisk('vdc', { ...edit, owner: { uid: 1, gid: 2 } })).toBe(0);
     expect(m.editDisk('vdc', { path: '/a', xattr: { name: 'security.ima', value: utf8('x') } })).toBe(0);
+    const copied = { path: '/b', xattr: { name: 'security.ima', value: '/a' } };
+    expect(m.editDisk('vdc', copied)).toBe(0);
+    expect(m.editDisk('vdc', { ...copied, path: '/a', xattr: { name: 'user.n', value: '/b' } })).toBe(
+      'ENODATA',
+    );
     expect(m.editDisk('vdc', { path: '/d', directory: true })).toBe(0);
     expect(m.editDisk('vdc', { path: '/l', symlink: '/a' })).toBe(0);
     expect(m.editDisk('vdc', { path: '/b', rename: '/d/c' })).toBe(0);
@@ -325,6 +330,7 @@ describe('a disk in another computer', () => {
       'ENOENT',
     ]);
     expect(sys.getxattr('/mnt/a', 'security.ima')).toMatchObject({ ok: true, value: utf8('x') });
+    expect(sys.getxattr('/mnt/d/c', 'security.ima')).toMatchObject({ ok: true, value: utf8('x') });
     const now = sys.stat('/mnt/a');
     if (!before.ok || !now.ok) throw new Error('stat');
     expect(now.value).toMatchObject({ ino: before.value.ino, uid: 1, gid: 2 });
