@@ -68,9 +68,51 @@ export interface FirmwareEvent {
   readonly event?: Uint8Array;
 }
 
+/** An entry of a signature database of UEFI: a certificate (DER), the hash of an image or of a certificate. */
+export type SignatureEntry =
+  | { readonly cert: Uint8Array }
+  | { readonly sha256: Uint8Array }
+  | { readonly certSha256: Uint8Array };
+
+/** A UEFI machine by what its owner set up; every member has a default. */
+export interface UefiSpec {
+  /** Value of the variable SecureBoot; default true. */
+  readonly secureBoot?: boolean;
+  readonly pk?: readonly SignatureEntry[];
+  readonly kek?: readonly SignatureEntry[];
+  readonly db?: readonly SignatureEntry[];
+  readonly dbx?: readonly SignatureEntry[];
+  /** Shim's own databases; without them shim measures none. */
+  readonly mok?: readonly SignatureEntry[];
+  readonly mokx?: readonly SignatureEntry[];
+  /** The machine owner wants MOK certificates trusted by the kernel (MokListTrusted). */
+  readonly mokTrusted?: boolean;
+  /** Shim's revocation level, such as `sbat,1,2023012900`. */
+  readonly sbatLevel?: string;
+  /** Boot options before the one that is used, by description; they are measured and left alone. */
+  readonly bootOptions?: readonly { readonly description: string; readonly path: string }[];
+  /**
+   * How the kernel starts: shim and GRUB, which measure it themselves; shim, GRUB and the kernel's EFI stub;
+   * the stub alone, straight from the firmware. Default grub.
+   */
+  readonly loader?: 'grub' | 'grub-stub' | 'stub';
+  /** Commands that GRUB runs before it loads the kernel. */
+  readonly grubCommands?: readonly string[];
+  /** Bytes of the programs; default: names and versions stand for them. */
+  readonly images?: { readonly [image in 'shim' | 'grub' | 'kernel' | 'initrd']?: Uint8Array };
+  /** Locality of TPM2_Startup; another one than 0 is told in the log. */
+  readonly startupLocality?: 0 | 3;
+  /** Form of the log; the old one has SHA-1 digests only. Default crypto-agile. */
+  readonly log?: 'crypto-agile' | 'sha1';
+}
+
 export type FirmwareSpec =
-  /** Events to measure; the default is a small UEFI boot. */
+  /** Events to measure. */
   | { readonly events: readonly FirmwareEvent[] }
+  /** A UEFI boot; without any firmware part it is one with all defaults. */
+  | { readonly uefi: UefiSpec }
+  /** The log of a real machine: its digests go into the registers, its bytes to the kernel. */
+  | { readonly eventlog: Uint8Array }
   /** Registers as a recorded firmware left them (no log): bank -> PCR number -> hex. */
   | { readonly pcrs: { readonly [bank: string]: { readonly [pcr: string]: string } } };
 

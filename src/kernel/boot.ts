@@ -20,7 +20,7 @@ import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmd
 import { disksOnly } from './disks.ts';
 import { kernelExecve } from './exec.ts';
 import { findExtension } from './extension.ts';
-import { measuredBoot, startTpm } from './measured-boot.ts';
+import { measuredBoot } from './measured-boot.ts';
 import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate.ts';
 import { powerTable } from './power.machine.ts';
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
@@ -352,7 +352,16 @@ export function secondKernel(r: Rooms): Err {
       ? null
       : (imaSegment.content ?? k.env.listeners.kexecBuffer?.(imaSegment.size) ?? null);
   r.chip?.shutdown('clear');
+  if (!kexec.swapPage) {
+    const panic = 'the jump into the next kernel failed';
+    r.trace.emit('kernel.panic', { panic }, KERNEL_REASON['kernel.kexec_crashed']);
+    k.state = { ...k.state, panic, tasks: k.state.tasks.clear() };
+    r.trace.close(id);
+    return 0;
+  }
+  const { eventLog } = k.state;
   forgetMemory(r, kexec.cmdline);
+  k.state = { ...k.state, eventLog };
   bootKernel(r, kexec.cmdline, kexec.initrdLength !== null, buffer);
   r.trace.close(id);
   return 0;
@@ -363,7 +372,6 @@ function runFirmware(r: Rooms, { cmdline = '', firmware }: BootSetup): void {
   const id = r.trace.open('boot.firmware', {});
   r.clock.advance(FIRMWARE_US);
   if (r.tpm !== null && r.chip !== null) {
-    startTpm(r.tpm);
     const facts = {
       release: r.profile.release,
       cmdline,

@@ -29,10 +29,10 @@ import { powerOn, secondKernel } from './boot.ts';
 import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
 import { newExtensions } from './extension.ts';
-import { eventLogBytes } from './measured-boot.ts';
 import { editDisk } from './offline.ts';
 import { Power } from './power.ts';
 import { pseudoFinder } from './pseudo.ts';
+import { banksOfLog } from './real-log.ts';
 import { LazyRooms, type MachineState, type Rooms } from './rooms.ts';
 import { readSecurityfs } from './securityfs.ts';
 import { type BootSetup, type KernelImage, newKernel } from './state.ts';
@@ -50,12 +50,18 @@ function profileOf(profile: string | KernelProfile | undefined): KernelProfile {
   return found;
 }
 
-/** Banks of the TPM: as asked, else those that preset registers name, else the TPM's own choice. */
+/**
+ * Banks of the TPM: as asked, else those that preset registers or an event log name, else the TPM's own
+ * choice.
+ */
 function banksOf(config: MachineConfig): readonly HashName[] | undefined {
   const asked = config.tpm?.banks;
   if (asked !== undefined) return asked;
-  if (config.firmware === undefined || !('pcrs' in config.firmware)) return undefined;
-  const named = Object.keys(config.firmware.pcrs) as HashName[];
+  const { firmware } = config;
+  if (firmware === undefined || 'events' in firmware) return undefined;
+  if ('uefi' in firmware) return undefined;
+  const named =
+    'pcrs' in firmware ? (Object.keys(firmware.pcrs) as HashName[]) : banksOfLog(firmware.eventlog);
   return named.length === 0 ? undefined : named;
 }
 
@@ -218,8 +224,7 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
 
   /** The firmware's log; empty without a TPM or when the registers were preset. */
   eventLog(): Uint8Array {
-    const { eventLog } = this.kernel.state;
-    return eventLog.length === 0 ? new Uint8Array(0) : eventLogBytes(this.banks, eventLog);
+    return this.kernel.state.eventLog;
   }
 
   /** Sends a command to the TPM as a program with /dev/tpm0 does. */

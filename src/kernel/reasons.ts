@@ -132,5 +132,9 @@ export const KERNEL_REASON = defineReasons({
     text: 'the TPM has no saved state to come back to, so it starts with empty registers',
     source: 'Part 3, 9.3 TPM2_Startup',
   },
+  'kernel.kexec_crashed': {
+    text: 'the image was loaded for a crash and has no page to swap through: the jump kills the machine',
+    source: 'kernel/kexec_file.c kimage_file_alloc_init()',
+  },
   'kernel.kexec_none': { text: 'no kernel is loaded', source: 'kernel/kexec_core.c kernel_kexec()' },
 });

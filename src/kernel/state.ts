@@ -3,13 +3,13 @@
 // signals and scheduling are left out: one system call runs to its end before the next one starts.
 
 import { Map as ImmutableMap } from 'immutable';
+import { EMPTY } from '../base/bytes.ts';
 import { type AppendList, emptyList } from '../base/list.ts';
 import type { DriverState } from '../tpm/driver.ts';
 import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs/types.ts';
 import type { ExecPhase, MachineConfig, Pid } from './api.ts';
 import type { VerityTable } from './dm-verity.ts';
-import type { BootEvent } from './eventlog.ts';
 import { type PowerState, powerTable } from './power.machine.ts';
 
 /** One entry of a descriptor table. */
@@ -69,6 +69,8 @@ export interface KexecImage {
   /** null when it boots without an initramfs. */
   readonly initrdLength: number | null;
   readonly imaSegment: KexecSegment | null;
+  /** Without it the machine does not survive the jump. @kernel kernel/kexec_file.c kimage_file_alloc_init() */
+  readonly swapPage: boolean;
 }
 
 /** The segment that carries the measurement list. */
@@ -154,8 +156,8 @@ export interface KernelState {
   /** What the TPM driver found when it was bound; null before. */
   readonly tpmDriver: DriverState | null;
   readonly sysctl: ImmutableMap<string, string>;
-  /** TCG2 event log of the firmware; empty when the registers were preset. */
-  readonly eventLog: readonly BootEvent[];
+  /** Bytes of the firmware's event log; empty when the registers were preset. */
+  readonly eventLog: Uint8Array;
   /** What printk wrote: lines without level and time. */
   readonly log: AppendList<string>;
   /** Reason when the kernel panicked; nothing runs any more. */
@@ -230,7 +232,7 @@ export function newKernel(
     hashTrees: [],
     tpmDriver: null,
     sysctl: ImmutableMap(),
-    eventLog: [],
+    eventLog: EMPTY,
     log: emptyList(),
     panic: null,
     tpmNumber: 0,
