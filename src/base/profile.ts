@@ -128,6 +128,7 @@ export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_MODULE_SIG_FORCE: 'n',
   CONFIG_KEXEC_SIG: 'n',
   CONFIG_CRASH_DUMP: 'n',
+  CONFIG_KEXEC_JUMP: 'n',
   CONFIG_CRYPTO_MD5: 'y',
   CONFIG_CRYPTO_RMD160: 'y',
   CONFIG_CRYPTO_SHA1: 'y',
@@ -141,6 +142,10 @@ export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_DM_VERITY_VERIFY_ROOTHASH_SIG_PLATFORM_KEYRING: 'y',
   CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE: 'y',
   CONFIG_INTEGRITY_MACHINE_KEYRING: 'y',
+  CONFIG_INTEGRITY_CA_MACHINE_KEYRING: 'n',
+  CONFIG_INTEGRITY_CA_MACHINE_KEYRING_MAX: 'n',
+  CONFIG_LOAD_UEFI_KEYS: 'y',
+  CONFIG_SYSTEM_REVOCATION_LIST: 'n',
 };
 
 export const PROFILES: { readonly [name: string]: KernelProfile } = {

@@ -20,7 +20,9 @@ export const KEXEC_FILE_ON_CRASH = 2;
 export const KEXEC_FILE_NO_INITRAMFS = 4;
 const KEXEC_FILE_DEBUG = 8;
 const KEXEC_ON_CRASH = 1;
-const KEXEC_LOAD_FLAGS = 0xf;
+/** KEXEC_ON_CRASH, KEXEC_UPDATE_ELFCOREHDR, KEXEC_CRASH_HOTPLUG_SUPPORT. */
+const KEXEC_LOAD_FLAGS = 0xd;
+const KEXEC_PRESERVE_CONTEXT = 2;
 const KEXEC_ARCH_MASK = 0xffff0000;
 const KEXEC_ARCH_X86_64 = 62 << 16;
 /** cmdline_size of a bzImage, less the room kept for elfcorehdr=. */
@@ -148,7 +150,8 @@ export function kexecLoad(k: Kernel, task: Task, flags: number): Err {
   const refused = k.env.hooks.kernelLoadData(task, 'kexec-image', false);
   if (refused !== 0) return refused;
   const arch = flags & KEXEC_ARCH_MASK;
-  if ((flags & KEXEC_LOAD_FLAGS) !== (flags & ~KEXEC_ARCH_MASK)) return 'EINVAL';
+  const jump = enabled(k.env.profile, 'CONFIG_KEXEC_JUMP') ? KEXEC_PRESERVE_CONTEXT : 0;
+  if ((flags & ~KEXEC_ARCH_MASK & ~(KEXEC_LOAD_FLAGS | jump)) !== 0) return 'EINVAL';
   if (arch !== 0 && arch !== KEXEC_ARCH_X86_64) return 'EINVAL';
   if (!crashImage(k, flags, KEXEC_ON_CRASH)) k.state = { ...k.state, kexec: null };
   return 0;

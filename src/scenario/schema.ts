@@ -16,6 +16,7 @@ import {
   xattrSchema,
 } from './schema-data.ts';
 import { finalExpectation, stepExpectation } from './schema-expect.ts';
+import { firmwareSchema } from './schema-firmware.ts';
 
 export const SCENARIO_KINDS = ['lesson', 'attack', 'thread', 'regression'] as const;
 
@@ -94,26 +95,6 @@ const disk = z
   })
   .describe('A disk; it lies beside the machine and outlives a reboot.');
 
-const firmware = z
-  .union([
-    z.strictObject({
-      events: z.array(
-        z.strictObject({
-          pcr: z.int().min(0).max(23),
-          type: z.string().describe('EV_* name of the TCG event log.'),
-          data: dataSchema.describe('What is hashed.'),
-          event: dataSchema.optional().describe('What the log stores, where it differs.'),
-        }),
-      ),
-    }),
-    z.strictObject({
-      pcrs: z
-        .partialRecord(bankName, z.record(z.string().regex(/^\d{1,2}$/), hexText))
-        .describe('Bank, PCR number, value: as a recorded firmware left them.'),
-    }),
-  ])
-  .describe('Measurements before the kernel; the default is a small UEFI boot.');
-
 const certificates = z.array(dataSchema.describe('A certificate: DER bytes, or PEM text.'));
 
 export const machineSchema = z
@@ -134,7 +115,7 @@ export const machineSchema = z
       .union([z.literal('none'), z.strictObject({ banks: z.array(bankName).min(1) })])
       .optional()
       .describe('`none`, or the PCR banks; default sha1, sha256, sha384, sha512.'),
-    firmware: firmware.optional(),
+    firmware: firmwareSchema.optional(),
     initramfs: files.optional().describe('Files of the initramfs; /init is always there.'),
     disks: z.array(disk).optional().describe('Disks; the default is one empty ext4 disk `vdc`.'),
     trusted_keys: z

@@ -4,6 +4,7 @@ import { BUFFER_STEPS } from './buffers.ts';
 import { DISK_STEPS } from './disk.ts';
 import { EXEC_STEPS } from './exec.ts';
 import { FAULT_STEPS } from './faults.ts';
+import { KEY_STEPS } from './keys.ts';
 import { POWER_STEPS } from './power.ts';
 import { TPM_STEPS } from './tpm.ts';
 import type { ScenarioOp } from './types.ts';
@@ -13,6 +14,7 @@ export const SCENARIO_OPS: readonly ScenarioOp[] = [
   ...DISK_STEPS,
   ...EXEC_STEPS,
   ...FAULT_STEPS,
+  ...KEY_STEPS,
   ...POWER_STEPS,
   ...TPM_STEPS,
 ];
