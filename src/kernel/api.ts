@@ -9,7 +9,9 @@ import type { HashName } from '../crypto/provider.ts';
 import type { AuditState } from '../integrity/audit.ts';
 import type { Stat } from '../vfs/api.ts';
 import type { Content, FsType, Xattr } from '../vfs/types.ts';
+import type { BufferKind } from './buffer-calls.ts';
 import type { PlainRecord } from './extension.ts';
+import type { Fallback } from './firmware-loader.ts';
 
 export type Pid = number;
 
@@ -272,6 +274,10 @@ export interface SpecialSyscallApi {
   keyRevoke(key: number): Err;
   keyInvalidate(key: number): Err;
   keyUnlink(key: number, ring: number | string): Err;
+  /** bpf(BPF_PROG_LOAD), seccomp(SECCOMP_SET_MODE_FILTER), setsockopt(IPT_SO_SET_REPLACE), selinuxfs' load. */
+  handBuffer(kind: BufferKind, data: Uint8Array): Err;
+  /** A driver asks for firmware that no file has, and this task hands it over through sysfs. */
+  firmwareFallback(name: string, data: Uint8Array): Result<Fallback>;
   /** fork, then execve up to the open program; value = the child. */
   execBegin(path: string, argv: readonly string[]): Result<Pid>;
   /** Lets the child do the next phase of its execve; value = the phase reached. */

@@ -15,6 +15,7 @@ import { S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { DentryId, DiskLayout, SbId } from '../vfs/types.ts';
 import type { DiskSpec, MachineConfig } from './api.ts';
 import { integrityKeyring, integrityLoadKeys, startKeyrings, startLsms } from './boot-security.ts';
+import { stampsOf } from './build-stamps.ts';
 import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmdline.ts';
 import { disksOnly } from './disks.ts';
 import { kernelExecve } from './exec.ts';
@@ -371,7 +372,11 @@ function runFirmware(r: Rooms, { cmdline = '', firmware }: BootSetup): void {
   const id = r.trace.open('boot.firmware', {});
   r.clock.advance(FIRMWARE_US);
   if (r.tpm !== null && r.chip !== null) {
-    const facts = { release: r.profile.release, cmdline };
+    const facts = {
+      release: r.profile.release,
+      cmdline,
+      ...stampsOf(r.profile, r.kernel.state.image, firmware),
+    };
     const eventLog = measuredBoot(r.tpm, r.chip, r.trace, firmware, facts);
     r.kernel.state = { ...r.kernel.state, eventLog };
   }

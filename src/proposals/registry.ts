@@ -6,6 +6,8 @@ import { listExport } from './list-export/list-export.ts';
 import { listStaging } from './list-export/list-staging.ts';
 import { listTmpfile } from './list-export/list-tmpfile.ts';
 import { listTrim } from './list-export/list-trim.ts';
+import { imaMemExec } from './memlocked-exec/memlocked-exec.ts';
+import { imaXattrSecureBoot } from './memlocked-exec/secure-boot-xattr.ts';
 import { sysdataSigning } from './sysdata-signing/sysdata-signing.ts';
 
 export const PROPOSALS: readonly Extension[] = [
@@ -13,6 +15,8 @@ export const PROPOSALS: readonly Extension[] = [
   listStaging,
   listTmpfile,
   listTrim,
+  imaMemExec,
+  imaXattrSecureBoot,
   sysdataSigning,
 ];
 

@@ -119,6 +119,7 @@ describe('a power cycle', () => {
 
   it('can boot another kernel and another initramfs', () => {
     const m = booted.fork();
+    const [four, nine] = [pcr(m, 4), pcr(m, 9)];
     const stock = PROFILES['linux-6.12.107'] as KernelProfile;
     const profile = { ...stock, config: { ...stock.config, CONFIG_IMA: 'n', CONFIG_EVM: 'n' } };
     m.power.off('abrupt');
@@ -130,8 +131,10 @@ describe('a power cycle', () => {
     // Its disk is the same one, and nobody stops what EVM would.
     expect(m.sys(1).setxattr('/mnt/kept', 'security.evm', fromHex('02'.padEnd(42, '0')))).toBe(0);
     expect(Machine.fromJSON(m.toJSON()).profile.config['CONFIG_IMA']).toBe('n');
+    expect([pcr(m, 4) === four, pcr(m, 9) === nine]).toEqual([false, false]);
     m.power.reset('orderly', { profile: stock });
     expect(listed(m)).toEqual(['boot_aggregate']);
+    expect([pcr(m, 4) === four, pcr(m, 9) === nine]).toEqual([true, false]);
   });
 
   it('goes on from its JSON', () => {
