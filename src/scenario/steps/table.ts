@@ -1,5 +1,6 @@
 // The steps that only scenarios have, in one table.
 
+import { ATTEST_STEPS } from './attest.ts';
 import { BUFFER_STEPS } from './buffers.ts';
 import { DISK_STEPS } from './disk.ts';
 import { EXEC_STEPS } from './exec.ts';
@@ -12,6 +13,7 @@ import type { ScenarioOp } from './types.ts';
 export const SCENARIO_OPS: readonly ScenarioOp[] = [
   ...BUFFER_STEPS,
   ...DISK_STEPS,
+  ...ATTEST_STEPS,
   ...EXEC_STEPS,
   ...FAULT_STEPS,
   ...KEY_STEPS,

@@ -82,6 +82,11 @@ describe('mistakes', () => {
       '5:28 duplicate: step 1 has the id `x` already',
     ],
     ['an unknown content form', step('{ op: write, path: /a, data: { txt: x } }'), '4:34 form'],
+    [
+      'a program with ids of its own',
+      step('{ op: read, path: /a, as: { program: p, uid: 1 } }'),
+      '`program` stands alone',
+    ],
     ['no steps', `${HEAD}steps: []\n`, '3:8 missing: there is no step (add one, or a `check` part)'],
     [
       'a mode that is no text',
