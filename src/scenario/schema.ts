@@ -63,6 +63,8 @@ const files = z
   .record(z.string().regex(/^\//, 'an absolute path'), fileSchema)
   .describe('Absolute path: file. Directories on the way are made.');
 
+export const ARCHIVE_FORMATS = ['newc', 'magic_bump', 'newcx', 'metadata'] as const;
+
 export const DISK_TYPES = ['ext4', 'vfat'] as const;
 
 const disk = z
@@ -117,6 +119,16 @@ export const machineSchema = z
       .describe('`none`, or the PCR banks; default sha1, sha256, sha384, sha512.'),
     firmware: firmwareSchema.optional(),
     initramfs: files.optional().describe('Files of the initramfs; /init is always there.'),
+    initramfs_image: z
+      .union([
+        dataSchema,
+        z.strictObject({
+          format: z.enum(ARCHIVE_FORMATS).describe('How its members are written.'),
+          files,
+        }),
+      ])
+      .optional()
+      .describe('An uncompressed cpio archive that is unpacked over it, with its own /init.'),
     disks: z.array(disk).optional().describe('Disks; the default is one empty ext4 disk `vdc`.'),
     trusted_keys: z
       .strictObject({
@@ -148,6 +160,7 @@ export const bootSchema = machineSchema
     cmdline: true,
     firmware: true,
     initramfs: true,
+    initramfs_image: true,
     trusted_keys: true,
     ipe_boot_policy: true,
     proposals: true,
