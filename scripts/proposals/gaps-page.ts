@@ -72,8 +72,8 @@ kisim run scenarios/threads/cpio-initramfs-xattrs.yaml
 \`\`\`
 
 The files of an initramfs have no labels, because the format newc has no place for them. Three forms with attributes were posted and never
-merged; a machine reads them when it has the design (`proposals: [cpio_magic_bump]`, `cpio_newcx`, `cpio_metadata`) and is given an
-`initramfs_image`.
+merged; a machine reads them when it has the design (\`proposals: [cpio_magic_bump]\`, \`cpio_newcx\`, \`cpio_metadata\`) and is given an
+\`initramfs_image\`.
 
 SELinux, eBPF, seccomp and iptables are modelled as far as this question goes: rights, the outer form, and which hooks are asked.
 

@@ -17,7 +17,7 @@ import { armedFault } from './fault-form.ts';
 import { certificateOf, firmwareSpec } from './firmware.ts';
 import { makeKeys } from './keys.ts';
 import { checkBoot, checkMachine } from './machine-checks.ts';
-import type { BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
+import type { ArchiveForm, BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm, EvmForm, KeyForm } from './schema-data.ts';
 import type { PathStep, Source } from './source.ts';
 
@@ -286,12 +286,7 @@ function proposalsOf(b: Builder, names: readonly string[], place: readonly PathS
 }
 
 /** The bytes of an initramfs, given or made of files. */
-function archiveOf(
-  b: Builder,
-  form: NonNullable<MachineForm['initramfs_image']>,
-  place: Place,
-  at: readonly PathStep[],
-): Uint8Array {
+function archiveOf(b: Builder, form: ArchiveForm, place: Place, at: readonly PathStep[]): Uint8Array {
   if (typeof form !== 'object' || !('format' in form)) return b.bytes(form, at);
   const specs = fileSpecs(b, form.files, place, [...at, 'files']);
   return writeArchive(specs, form.format === 'newc' ? {} : ARCHIVE_FORMS[`cpio_${form.format}`]);
