@@ -132,6 +132,8 @@ export interface MachineConfig {
   readonly memoryMb?: number;
   /** Files of the initramfs, path -> file; /init is made when it is missing. */
   readonly initramfs?: { readonly [path: string]: FileSpec };
+  /** An archive that is unpacked over it, as the boot loader hands it over; then /init is the archive's. */
+  readonly initramfsImage?: Uint8Array;
   readonly disks?: readonly DiskSpec[];
   readonly rawDisks?: readonly RawDiskSpec[];
   /** Keys compiled into the kernel or given by firmware: DER certificates. */
@@ -311,7 +313,7 @@ export interface SpecialSyscallApi {
 export interface BootChange
   extends Pick<
     MachineConfig,
-    'cmdline' | 'firmware' | 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
+    'cmdline' | 'firmware' | 'initramfs' | 'initramfsImage' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
   > {
   /** Another kernel. */
   readonly profile?: KernelProfile;

@@ -17,6 +17,7 @@ import type { DiskSpec, MachineConfig } from './api.ts';
 import { integrityKeyring, integrityLoadKeys, startKeyrings, startLsms } from './boot-security.ts';
 import { stampsOf } from './build-stamps.ts';
 import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmdline.ts';
+import { readArchive } from './cpio.ts';
 import { disksOnly } from './disks.ts';
 import { kernelExecve } from './exec.ts';
 import { findExtension } from './extension.ts';
@@ -292,6 +293,22 @@ function startInit(r: Rooms, line: CommandLine): void {
   k.state = { ...k.state, panic, tasks: k.state.tasks.clear() };
 }
 
+/** The initial ram disk, with the archive that the boot loader handed over. @kernel init/initramfs.c */
+function initramfs(r: Rooms, init: Task): void {
+  const { image } = r.kernel.state;
+  if (image.initramfsImage === undefined) {
+    unpackInitramfs(r.vfs, init.root, image.initramfs);
+    return;
+  }
+  const forms = (image.proposals ?? []).flatMap((name) => findExtension(name)?.archiveForms ?? []);
+  const { files, problem } = readArchive(image.initramfsImage, forms);
+  const given = Object.fromEntries(files.map((f) => [f.path, f.spec]));
+  unpackInitramfs(r.vfs, init.root, { ...image.initramfs, ...given }, true);
+  if (problem === null) return;
+  r.kernel.printk(`Initramfs unpacking failed: ${problem}`);
+  r.trace.emit('boot.initramfs', { problem }, KERNEL_REASON['kernel.initramfs_bad']);
+}
+
 /** Everything the kernel does until /init runs; the TPM is started and the disks are known. */
 function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuffer: Uint8Array | null): void {
   const { trace, vfs } = r;
@@ -310,7 +327,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   startLsms(r, parameters, image);
   if (r.smack.state.active) smackFileSystems(r);
   populateTree(vfs, security, tpmNodes(r));
-  if (withInitramfs) unpackInitramfs(vfs, init.root, image.initramfs);
+  if (withInitramfs) initramfs(r, init);
   r.hooks.initramfsPopulated(vfs.mountOf(init.root.mount).sb);
   startKeyrings(r, image);
   integrityInit(r, init, security, kexecBuffer);

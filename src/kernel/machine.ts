@@ -66,9 +66,10 @@ function banksOf(config: MachineConfig): readonly HashName[] | undefined {
 }
 
 function imageOf(config: MachineConfig): KernelImage {
-  const { initramfs, trustedKeys, ipeBootPolicy, proposals } = config;
+  const { initramfs, initramfsImage, trustedKeys, ipeBootPolicy, proposals } = config;
   return {
     ...(initramfs === undefined ? {} : { initramfs }),
+    ...(initramfsImage === undefined ? {} : { initramfsImage }),
     ...(trustedKeys === undefined ? {} : { trustedKeys }),
     ...(ipeBootPolicy === undefined ? {} : { ipeBootPolicy }),
     ...(proposals === undefined ? {} : { proposals }),

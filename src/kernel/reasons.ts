@@ -28,6 +28,10 @@ export const KERNEL_REASON = defineReasons({
     text: 'no part of the kernel takes the parameter {param}; it is handed to init',
     source: 'init/main.c unknown_bootoption()',
   },
+  'kernel.initramfs_bad': {
+    text: 'the archive of the initramfs cannot be read any further: {problem}',
+    source: 'init/initramfs.c unpack_to_rootfs()',
+  },
   'kernel.no_init': {
     text: 'no program could be started as the first task',
     source: 'init/main.c kernel_init()',

@@ -132,7 +132,10 @@ export interface UserNamespace {
 }
 
 /** What is built into the kernel or handed to it besides the command line. */
-export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'>;
+export type KernelImage = Pick<
+  MachineConfig,
+  'initramfs' | 'initramfsImage' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
+>;
 
 /** What firmware and boot loader do at every power-on, until somebody changes it. */
 export type BootSetup = Pick<MachineConfig, 'cmdline' | 'firmware'>;

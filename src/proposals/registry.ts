@@ -2,6 +2,7 @@
 // Importing this file makes them known to all machines; a machine has only those that it names.
 
 import { type Extension, registerExtension } from '../kernel/extension.ts';
+import { cpioXattrs } from './cpio-xattrs/cpio-xattrs.ts';
 import { digestLists } from './digest-lists/digest-lists.ts';
 import { lim2008 } from './lim-2008/lim-2008.ts';
 import { listExport } from './list-export/list-export.ts';
@@ -13,6 +14,7 @@ import { imaXattrSecureBoot } from './memlocked-exec/secure-boot-xattr.ts';
 import { sysdataSigning } from './sysdata-signing/sysdata-signing.ts';
 
 export const PROPOSALS: readonly Extension[] = [
+  ...cpioXattrs,
   digestLists,
   lim2008,
   listExport,
