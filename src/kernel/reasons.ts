@@ -120,6 +120,10 @@ export const KERNEL_REASON = defineReasons({
     text: 'the text is no list of first, lower and count',
     source: 'kernel/user_namespace.c map_write()',
   },
+  'kernel.crashed': {
+    text: 'somebody made the kernel panic',
+    source: 'drivers/tty/sysrq.c sysrq_handle_crash()',
+  },
   'kernel.power_state': {
     text: 'the machine is {power}: {event} does nothing now',
     source: 'kernel/power/suspend.c enter_state()',

@@ -3,6 +3,7 @@
 
 import { Map as ImmutableMap } from 'immutable';
 import * as z from 'zod';
+import { fromLatin1, latin1 } from '../../base/bytes.ts';
 import type { BootChange, PowerApi } from '../../kernel/api.ts';
 import { bytesOf, contentOf, DATA, type OpResult, result } from '../ops/types.ts';
 import { bootSchema } from '../schema.ts';
@@ -40,13 +41,51 @@ function withPower(context: StepContext, use: (power: PowerApi) => OpResult): Op
   return power === undefined ? { err: 'ENOSYS' } : use(power);
 }
 
+/** Memory of the carried list that was overwritten, or lost at its end. */
+function damage(args: {
+  readonly cut?: number | undefined;
+  readonly replace?: string | undefined;
+  readonly by?: string | undefined;
+}): (segment: Uint8Array) => Uint8Array {
+  return (segment) => {
+    const kept = segment.slice(0, args.cut ?? segment.length);
+    const at = args.replace === undefined ? -1 : fromLatin1(kept).indexOf(args.replace);
+    if (at >= 0) kept.set(latin1(args.by ?? ''), at);
+    return kept;
+  };
+}
+
 const kexecReboot = defineStep({
   name: 'kexec_reboot',
   help: 'kexec -e: all processes end and the kernel that was loaded boots, on the same disks and the same TPM',
+  args: {
+    cut: z.int().min(0).optional().describe('Bytes of the carried list that are left of it in memory.'),
+    replace: z.string().min(1).optional().describe('Text in the carried list that somebody overwrites,'),
+    by: z.string().optional().describe('and what stands there then; of the same length.'),
+  },
+  run: (context, args) => {
+    const { machine } = context.session;
+    if (args.replace !== undefined && args.by?.length !== args.replace.length) return { err: 'EINVAL' };
+    const err = machine.kexecReboot === undefined ? 'ENOSYS' : machine.kexecReboot(damage(args));
+    return err === 0 ? rebooted(context) : { err };
+  },
+});
+
+const kexecPrepare = defineStep({
+  name: 'kexec_prepare',
+  help: 'kexec -e as far as the reboot notifiers, which copy the list; processes run until kexec_reboot',
+  args: {},
+  run: ({ session: { machine } }) =>
+    machine.kexecPrepare === undefined ? { err: 'ENOSYS' } : result(machine.kexecPrepare()),
+});
+
+const crash = defineStep({
+  name: 'crash',
+  help: 'makes the kernel panic (sysrq c); a kernel that was loaded for this takes over',
   args: {},
   run: (context) => {
     const { machine } = context.session;
-    const err = machine.kexecReboot === undefined ? 'ENOSYS' : machine.kexecReboot();
+    const err = machine.crash === undefined ? 'ENOSYS' : machine.crash();
     return err === 0 ? rebooted(context) : { err };
   },
 });
@@ -191,6 +230,8 @@ const offlineEdit = defineStep({
 
 export const POWER_STEPS = [
   kexecReboot,
+  kexecPrepare,
+  crash,
   powerCycle,
   powerOff,
   powerOn,

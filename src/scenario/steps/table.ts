@@ -1,5 +1,6 @@
 // The steps that only scenarios have, in one table.
 
+import { ATTEST_STEPS } from './attest.ts';
 import { EXEC_STEPS } from './exec.ts';
 import { FAULT_STEPS } from './faults.ts';
 import { KEY_STEPS } from './keys.ts';
@@ -8,6 +9,7 @@ import { TPM_STEPS } from './tpm.ts';
 import type { ScenarioOp } from './types.ts';
 
 export const SCENARIO_OPS: readonly ScenarioOp[] = [
+  ...ATTEST_STEPS,
   ...EXEC_STEPS,
   ...FAULT_STEPS,
   ...KEY_STEPS,

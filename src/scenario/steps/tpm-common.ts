@@ -2,8 +2,10 @@
 // result of a call that went well and that the TPM may have refused all the same.
 
 import * as z from 'zod';
+import { EMPTY, utf8 } from '../../base/bytes.ts';
 import type { HashName } from '../../crypto/provider.ts';
 import { describeRc } from '../../tpm/rc.ts';
+import { looseHex } from '../data.ts';
 import type { OpResult } from '../ops/types.ts';
 import { BANK_NAMES, bankName } from '../schema-data.ts';
 import type { BankSelection, TpmPort } from '../tpm-client.ts';
@@ -38,4 +40,9 @@ export const NO_TPM: OpResult = { err: 'ENODEV' };
 /** The call itself works; what the TPM says is in `rc`. */
 export function answered(rc: number): OpResult {
   return { err: 'OK', rc, rc_text: describeRc(rc) };
+}
+
+export function nonceBytes(form: string | { readonly hex: string } | undefined): Uint8Array {
+  if (form === undefined) return EMPTY;
+  return typeof form === 'string' ? utf8(form) : looseHex(form.hex);
 }

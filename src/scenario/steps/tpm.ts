@@ -3,7 +3,7 @@
 // raw command bytes.
 
 import * as z from 'zod';
-import { EMPTY, equalBytes, toHex, utf8 } from '../../base/bytes.ts';
+import { EMPTY, equalBytes, toHex } from '../../base/bytes.ts';
 import { crypto, type HashName } from '../../crypto/provider.ts';
 import { looseHex } from '../data.ts';
 import { bytesOf, DATA, type OpResult } from '../ops/types.ts';
@@ -23,18 +23,13 @@ import {
   type TpmPort,
   quote as tpmQuote,
 } from '../tpm-client.ts';
-import { answered, NO_TPM, PCR, PCRS, portOf, selectionOf } from './tpm-common.ts';
+import { answered, NO_TPM, nonceBytes, PCR, PCRS, portOf, selectionOf } from './tpm-common.ts';
 import { defineStep, type KeptQuote } from './types.ts';
 
 const NONCE = z
   .union([z.string(), z.strictObject({ hex: hexText })])
   .describe("The verifier's nonce, as text or {hex}.");
 const QUOTE_NAME = z.string().describe('Name of the quote; default `quote`.');
-
-function nonceBytes(form: string | { readonly hex: string } | undefined): Uint8Array {
-  if (form === undefined) return EMPTY;
-  return typeof form === 'string' ? utf8(form) : looseHex(form.hex);
-}
 
 /** Values of the selected registers; a response code when the TPM refuses, null when a bank is not there. */
 function readBanks(port: TpmPort, selection: readonly BankSelection[]): readonly BankValues[] | number {
