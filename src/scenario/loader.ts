@@ -165,7 +165,7 @@ class Loader {
       for (const [i, code] of (expect[member] ?? []).entries()) this.#reason(code, [...path, member, i]);
     }
     const { attest } = expect as StepExpectation;
-    for (const member of ['fails', 'warns'] as const) {
+    for (const member of ['fails', 'warns', 'notes'] as const) {
       for (const [i, code] of (attest?.[member] ?? []).entries())
         this.#reason(code, [...path, 'attest', member, i]);
     }

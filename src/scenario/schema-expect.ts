@@ -62,6 +62,7 @@ const attestExpectation = z
       .optional()
       .describe('Codes of the findings that speak against it, all of them.'),
     warns: z.array(z.string()).optional().describe('Codes of the warnings, all of them.'),
+    notes: z.array(z.string()).optional().describe('Codes of what it only notes, all of them.'),
     records: z.int().min(0).optional().describe('Records of the list.'),
     vouched: z.int().min(0).optional().describe('Records that the registers vouch for.'),
   })

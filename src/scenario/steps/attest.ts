@@ -6,16 +6,15 @@ import * as z from 'zod';
 import '../../attest/reasons.ts';
 import { readPolicy } from '../../attest/policy.ts';
 import { type AttestPolicy, NO_POLICY } from '../../attest/policy-rules.ts';
-import { UnreadableError } from '../../attest/verdict.ts';
+import { type FindingLevel, UnreadableError } from '../../attest/verdict.ts';
 import { type AttestReport, verify } from '../../attest/verify.ts';
 import { concat, utf8 } from '../../base/bytes.ts';
 import type { HashName } from '../../crypto/provider.ts';
 import { slurp } from '../ops/slurp.ts';
 import { failedAt, type OpResult } from '../ops/types.ts';
-import { hexText } from '../schema-data.ts';
 import { pcrRead } from '../tpm-client.ts';
 import { EDITS, type ListEdit, tamper } from './list-edit.ts';
-import { nonceBytes, PCRS, portOf, selectionOf } from './tpm-common.ts';
+import { NONCE, nonceBytes, PCRS, portOf, selectionOf } from './tpm-common.ts';
 import { defineStep, type KeptEvidence, type StepContext } from './types.ts';
 
 const IMA = '/sys/kernel/security/integrity/ima/binary_runtime_measurements';
@@ -64,7 +63,7 @@ function unsigned(
   return out;
 }
 
-function codes(report: AttestReport, level: 'fail' | 'warn'): string[] {
+function codes(report: AttestReport, level: FindingLevel): string[] {
   return [...new Set(report.findings.filter((f) => f.level === level).map((f) => f.code))].sort();
 }
 
@@ -74,6 +73,7 @@ function answer(report: AttestReport): OpResult {
     verdict: report.verdict,
     fails: codes(report, 'fail'),
     warns: codes(report, 'warn'),
+    notes: codes(report, 'note'),
     records: report.list.records,
     vouched: report.list.vouched,
     findings: report.findings.map((f) => `${f.level} ${f.code}: ${f.message}`),
@@ -90,10 +90,7 @@ const attest = defineStep({
   args: {
     evidence: NAME.describe('Name of the copy; default `evidence`.'),
     quote: NAME.describe('Name of the quote that came with it; without one nothing is signed.'),
-    nonce: z
-      .union([z.string(), z.strictObject({ hex: hexText })])
-      .optional()
-      .describe('The nonce that the verifier sent, as text or {hex}.'),
+    nonce: NONCE.optional(),
     registers: PCRS.optional().describe('Registers whose values come with it, unsigned.'),
     eventlog: z.boolean().optional().describe('Whether the event log comes with it; default true.'),
     policy: z.string().optional().describe('Policy of the verifier, as `kisim attest verify` reads it.'),
@@ -131,6 +128,7 @@ const attest = defineStep({
         verdict: 'unreadable',
         fails: [],
         warns: [],
+        notes: [],
         findings: [`${artefact}, byte ${byte}: ${message}`],
       };
     }

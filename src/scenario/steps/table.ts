@@ -4,6 +4,7 @@ import { ATTEST_STEPS } from './attest.ts';
 import { EXEC_STEPS } from './exec.ts';
 import { FAULT_STEPS } from './faults.ts';
 import { KEY_STEPS } from './keys.ts';
+import { OTHER_TPM_STEPS } from './other-tpm.ts';
 import { POWER_STEPS } from './power.ts';
 import { TPM_STEPS } from './tpm.ts';
 import type { ScenarioOp } from './types.ts';
@@ -13,6 +14,7 @@ export const SCENARIO_OPS: readonly ScenarioOp[] = [
   ...EXEC_STEPS,
   ...FAULT_STEPS,
   ...KEY_STEPS,
+  ...OTHER_TPM_STEPS,
   ...POWER_STEPS,
   ...TPM_STEPS,
 ];

@@ -7,7 +7,7 @@ import type { HashName } from '../../crypto/provider.ts';
 import { describeRc } from '../../tpm/rc.ts';
 import { looseHex } from '../data.ts';
 import type { OpResult } from '../ops/types.ts';
-import { BANK_NAMES, bankName } from '../schema-data.ts';
+import { BANK_NAMES, bankName, hexText } from '../schema-data.ts';
 import type { BankSelection, TpmPort } from '../tpm-client.ts';
 import type { StepContext } from './types.ts';
 
@@ -46,3 +46,8 @@ export function nonceBytes(form: string | { readonly hex: string } | undefined):
   if (form === undefined) return EMPTY;
   return typeof form === 'string' ? utf8(form) : looseHex(form.hex);
 }
+
+export const NONCE = z
+  .union([z.string(), z.strictObject({ hex: hexText })])
+  .describe("The verifier's nonce, as text or {hex}.");
+export const QUOTE_NAME = z.string().describe('Name of the quote; default `quote`.');
