@@ -87,6 +87,11 @@ const OF_6_12_0: KernelSwitches = {
 /** The options that the simulator asks for, as a distribution-like build sets them. */
 export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_AUDIT: 'y',
+  CONFIG_BPF_SYSCALL: 'y',
+  CONFIG_BPF_UNPRIV_DEFAULT_OFF: 'y',
+  CONFIG_SECCOMP_FILTER: 'y',
+  CONFIG_IP_NF_IPTABLES: 'y',
+  CONFIG_FW_LOADER_USER_HELPER: 'y',
   CONFIG_IMA: 'y',
   CONFIG_IMA_KEXEC: 'y',
   CONFIG_IMA_MEASURE_PCR_IDX: '10',

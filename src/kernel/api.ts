@@ -9,7 +9,9 @@ import type { HashName } from '../crypto/provider.ts';
 import type { AuditState } from '../integrity/audit.ts';
 import type { Stat } from '../vfs/api.ts';
 import type { Content, FsType, Xattr } from '../vfs/types.ts';
+import type { BufferKind } from './buffer-calls.ts';
 import type { PlainRecord } from './extension.ts';
+import type { Fallback } from './firmware-loader.ts';
 
 export type Pid = number;
 
@@ -280,6 +282,10 @@ export interface SpecialSyscallApi {
   keyRevoke(key: number): Err;
   keyInvalidate(key: number): Err;
   keyUnlink(key: number, ring: number | string): Err;
+  /** bpf(BPF_PROG_LOAD), seccomp(SECCOMP_SET_MODE_FILTER), setsockopt(IPT_SO_SET_REPLACE), selinuxfs' load. */
+  handBuffer(kind: BufferKind, data: Uint8Array): Err;
+  /** A driver asks for firmware that no file has, and this task hands it over through sysfs. */
+  firmwareFallback(name: string, data: Uint8Array): Result<Fallback>;
   /** fork, then execve up to the open program; value = the child. */
   execBegin(path: string, argv: readonly string[]): Result<Pid>;
   /** Lets the child do the next phase of its execve; value = the phase reached. */
@@ -325,6 +331,8 @@ export interface DiskEdit {
   readonly remove?: boolean;
   readonly directory?: boolean;
   readonly symlink?: string;
+  /** Takes content, attributes, owner and mode of this file first. */
+  readonly from?: string;
   /** New content; the file is made when it is not there. */
   readonly content?: Content;
   readonly mode?: number;
@@ -378,7 +386,7 @@ export interface MachineApi {
   /** The kernel panics; a kernel that was loaded for this takes over. */
   crash?(): Err;
   readonly power?: PowerApi;
-  /** Changes a file of a disk while the machine is off. */
+  /** Changes a file of a disk that is not mounted, as another computer does. */
   editDisk?(disk: string, edit: DiskEdit): Err;
   /** Lets virtual time pass. */
   advance(us: number): void;

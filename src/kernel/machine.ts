@@ -193,7 +193,7 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
     return crashKernel(this);
   }
 
-  /** Another computer writes to a disk of this machine while it is off. */
+  /** Another computer writes to a disk of this machine that is not mounted. */
   editDisk(disk: string, edit: DiskEdit): Err {
     return editDisk(this, disk, edit);
   }

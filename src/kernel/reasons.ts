@@ -11,6 +11,10 @@ export const KERNEL_REASON = defineReasons({
     text: 'no design of this machine brings the system call {name}',
     source: 'kernel/sys_ni.c sys_ni_syscall()',
   },
+  'kernel.no_integrity_hook': {
+    text: 'the kernel takes this buffer without asking IMA or IPE about it',
+    source: 'kernel/bpf/syscall.c bpf_prog_load(), kernel/seccomp.c, net/ipv4/netfilter/ip_tables.c',
+  },
   'kernel.no_task': {
     text: 'the task does not exist any more',
     source: 'kernel/pid.c find_task_by_pid_ns()',
@@ -129,7 +133,7 @@ export const KERNEL_REASON = defineReasons({
     source: 'kernel/power/suspend.c enter_state()',
   },
   'kernel.disk_in_use': {
-    text: 'the machine is not off: {disk} cannot be taken out',
+    text: 'the file system of {disk} is mounted: another computer cannot have it',
     source: 'drivers/scsi/sd.c sd_remove()',
   },
   'kernel.power_no_state': {

@@ -35,8 +35,9 @@ export interface Binprm {
   /** BINPRM_FLAGS_PATH_INACCESSIBLE: the name is a close-on-exec descriptor. */
   readonly pathInaccessible: boolean;
   readonly commFromDentry: boolean;
-  /** exit status or signal that the program ends with once it runs. */
-  readonly exit: number;
+  /** Where in its memory the first instructions lie; null where no loaded file holds them. */
+  readonly entry: { readonly mapping: MappingId; readonly offset: number } | null;
+  /** Signal that ends it. */
   readonly signal: number | null;
   readonly errno: string | null;
 }

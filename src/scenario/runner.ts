@@ -8,24 +8,13 @@ import type { TraceEvent } from '../base/trace.ts';
 import type { MachineConfig } from '../kernel/api.ts';
 import { commonChecks, type Situation, stepChecks } from './expectations.ts';
 import type { Scenario, ScenarioStep } from './loader.ts';
-import {
-  banksOf,
-  effectsSince,
-  eventsOf,
-  iintFlags,
-  type Look,
-  look,
-  NOTHING_SEEN,
-  pcrValue,
-  policyText,
-  type ScenarioMachine,
-} from './observe.ts';
+import { effectsSince, eventsOf, type Look, look, NOTHING_SEEN, type ScenarioMachine } from './observe.ts';
 import type { OpResult } from './ops/types.ts';
+import { performStep, situationOf } from './perform.ts';
 import type { Check, Effects, RunReport, StepReport } from './result.ts';
 import { type RunnerEvent, runnerMachine } from './runner.machine.ts';
-import { runOp, Session } from './session.ts';
-import { scenarioOp } from './steps/table.ts';
-import { NO_MEMORY, type RunMemory, type StepContext } from './steps/types.ts';
+import { Session } from './session.ts';
+import { NO_MEMORY, type RunMemory } from './steps/types.ts';
 import { startUserSpace } from './userland.ts';
 
 export type Boot<M extends ScenarioMachine = ScenarioMachine> = (config: MachineConfig) => M;
@@ -102,37 +91,13 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   }
 
   #perform(step: ScenarioStep): OpResult {
-    const { panic, power } = this.machine.kernel.state;
-    const own = scenarioOp(step.op.op);
-    if (own?.outside !== true) {
-      if (panic !== null) return { err: 'ESRCH', panic };
-      if (power !== 'on') return { err: 'ESRCH', power };
-    }
-    if (own === undefined) return runOp(this.session, step.op);
-    const { actor, uid, euid, gid } = step.op;
-    const context: StepContext = {
-      session: this.session,
-      memory: this.memory,
-      actor: () => this.session.actor(actor, uid, euid, gid),
-    };
-    this.machine.advance(1000);
-    const result = own.run(context, step.op as never);
-    this.memory = context.memory;
+    const { result, memory } = performStep(this.session, this.memory, step.op);
+    this.memory = memory;
     return result;
   }
 
   #situation(effects: Effects, events: readonly TraceEvent[]): Situation {
-    const { machine } = this;
-    return {
-      effects,
-      pcr: (bank, pcr) => pcrValue(machine, bank, pcr),
-      banks: banksOf(machine),
-      reasons: new Set(events.flatMap((e) => (e.reason === undefined ? [] : [e.reason]))),
-      log: events.flatMap((e) => (e.kind === 'kernel.log' ? [String(e.data['line'])] : [])),
-      policy: () => policyText(machine),
-      iint: (path) => iintFlags(machine, path),
-      data: this.scenario.data,
-    };
+    return situationOf(this.machine, effects, events, this.scenario.data);
   }
 
   #compare(step: ScenarioStep, before: Look, result: OpResult): StepReport {

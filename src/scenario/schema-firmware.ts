@@ -1,22 +1,55 @@
 // The `firmware` part of a machine: events, a UEFI set-up, the event log of a real machine, or registers.
 
 import * as z from 'zod';
-import { bankName, dataSchema, hexText } from './schema-data.ts';
+import { bankName, type DataForm, dataSchema, hexText } from './schema-data.ts';
 
-const signatureEntry = z
+// Types that are inferred elsewhere have names here: with every database and image spelled out, the type of
+// the whole document would be too long for a declaration file.
+export type SignatureEntryForm =
+  | { readonly sha256: string }
+  | { readonly sha256_of: DataForm }
+  | { readonly cert_sha256_of: DataForm }
+  | DataForm;
+
+type Database = readonly SignatureEntryForm[] | undefined;
+
+export interface UefiForm {
+  readonly secure_boot?: boolean | undefined;
+  readonly pk?: Database;
+  readonly kek?: Database;
+  readonly db?: Database;
+  readonly dbx?: Database;
+  readonly mok?: Database;
+  readonly mokx?: Database;
+  readonly mok_trusted?: boolean | undefined;
+  readonly sbat_level?: string | undefined;
+  readonly boot_options?: readonly { readonly description: string; readonly path: string }[] | undefined;
+  readonly loader?: 'grub' | 'grub-stub' | 'stub' | undefined;
+  readonly grub_commands?: readonly string[] | undefined;
+  readonly images?:
+    | { readonly [image in 'shim' | 'grub' | 'kernel' | 'initrd']?: DataForm | undefined }
+    | undefined;
+  readonly startup_locality?: 0 | 3 | undefined;
+  readonly log?: 'crypto-agile' | 'sha1' | undefined;
+}
+
+/** The same schema by the name of its type. */
+const data: z.ZodType<DataForm> = dataSchema;
+
+const signatureEntry: z.ZodType<SignatureEntryForm> = z
   .union([
     z.strictObject({ sha256: hexText.describe('SHA-256 of a program.') }),
-    z.strictObject({ sha256_of: dataSchema.describe('A program; its hash is taken as firmware takes it.') }),
+    z.strictObject({ sha256_of: data.describe('A program; its hash is taken as firmware takes it.') }),
     z.strictObject({
-      cert_sha256_of: dataSchema.describe('A certificate; the hash of its signed part stands for it.'),
+      cert_sha256_of: data.describe('A certificate; the hash of its signed part stands for it.'),
     }),
-    dataSchema.describe('A certificate: DER bytes, or PEM text.'),
+    data.describe('A certificate: DER bytes, or PEM text.'),
   ])
   .meta({ id: 'SignatureEntry', description: 'An entry of a signature database of UEFI.' });
 
 const database = z.array(signatureEntry).optional();
 
-const uefi = z
+const uefi: z.ZodType<UefiForm> = z
   .strictObject({
     secure_boot: z.boolean().optional().describe('The variable SecureBoot; default true.'),
     pk: database.describe('Platform key.'),
@@ -45,10 +78,10 @@ const uefi = z
     grub_commands: z.array(z.string()).optional().describe('Commands that GRUB runs before, for PCR 8.'),
     images: z
       .strictObject({
-        shim: dataSchema.optional(),
-        grub: dataSchema.optional(),
-        kernel: dataSchema.optional(),
-        initrd: dataSchema.optional(),
+        shim: data.optional(),
+        grub: data.optional(),
+        kernel: data.optional(),
+        initrd: data.optional(),
       })
       .optional()
       .describe('The programs that are measured; the default stands for them by name and version.'),
@@ -70,14 +103,14 @@ export const firmwareSchema = z
         z.strictObject({
           pcr: z.int().min(0).max(23),
           type: z.string().describe('EV_* name of the TCG event log.'),
-          data: dataSchema.describe('What is hashed.'),
-          event: dataSchema.optional().describe('What the log stores, where it differs.'),
+          data: data.describe('What is hashed.'),
+          event: data.optional().describe('What the log stores, where it differs.'),
         }),
       ),
     }),
     z.strictObject({ uefi }),
     z.strictObject({
-      eventlog: dataSchema.describe(
+      eventlog: data.describe(
         'The event log of a real machine (binary_bios_measurements): measured again at every power-on.',
       ),
     }),
@@ -90,5 +123,3 @@ export const firmwareSchema = z
   .describe('Measurements before the kernel; the default is a small UEFI boot.');
 
 export type FirmwareForm = z.infer<typeof firmwareSchema>;
-export type UefiForm = z.infer<typeof uefi>;
-export type SignatureEntryForm = z.infer<typeof signatureEntry>;

@@ -4,6 +4,7 @@
 
 import * as z from 'zod';
 import { FAULT_ARGS } from './fault-form.ts';
+import { checkSchema } from './schema-check.ts';
 import {
   bankName,
   dataSchema,
@@ -162,6 +163,13 @@ export const actorSchema = z
     euid: id32.optional().describe('Effective user id; default: uid.'),
     gid: id32.optional().describe('Group id; default 0.'),
     actor: z.string().optional().describe('Name of the process; default `main`.'),
+    program: z
+      .string()
+      .optional()
+      .describe('A program that `exec_begin` started and that runs now: it makes the call itself.'),
+  })
+  .refine((a) => a.program === undefined || Object.keys(a).length === 1, {
+    message: '`program` stands alone: a program has the ids it was started with',
   })
   .meta({
     id: 'Actor',
@@ -188,8 +196,9 @@ export const headSchema = z.strictObject({
   reference: reference.optional(),
   keys: keysSchema.optional().describe('Keys to sign with, by name.'),
   machine: machineSchema.optional(),
-  steps: z.array(z.unknown()).min(1).describe('What happens, in order.'),
+  steps: z.array(z.unknown()).describe('What happens, in order.'),
   expect: finalExpectation.optional(),
+  check: checkSchema.optional(),
 });
 
 export type ScenarioHead = z.infer<typeof headSchema>;

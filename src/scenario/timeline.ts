@@ -101,7 +101,8 @@ function wordCell(table: typeof EVM_WORDS, reasons: ReadonlySet<string>): string
 function who(op: OpInput): string {
   const uid = op.uid ?? 0;
   const euid = op.euid ?? uid;
-  const name = op.actor === undefined || op.actor === 'main' ? '' : `${op.actor} `;
+  const who = op.program ?? op.actor ?? 'main';
+  const name = who === 'main' ? '' : `${who} `;
   return `${name}uid=${uid}${euid === uid ? '' : `/${euid}`}`;
 }
 

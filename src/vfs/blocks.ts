@@ -204,9 +204,21 @@ function uncache(core: Core, key: InodeKey): void {
   refresh(core, key);
 }
 
-/** Clean pages of all files leave the cache. @kernel fs/drop_caches.c drop_pagecache_sb() */
+/** Files whose pages a locked mapping holds in memory. */
+function lockedFiles(core: Core): ReadonlySet<InodeKey> {
+  const out = new Set<InodeKey>();
+  for (const m of core.state.mappings.values())
+    if (m.locked === true && m.file !== null) out.add(core.file(m.file).inode);
+  return out;
+}
+
+/**
+ * Clean pages of all files leave the cache, but those that somebody locked.
+ * @kernel fs/drop_caches.c drop_pagecache_sb()
+ */
 export function dropPages(core: Core): void {
-  for (const key of core.state.blocks.files.keys()) uncache(core, key);
+  const locked = lockedFiles(core);
+  for (const key of core.state.blocks.files.keys()) if (!locked.has(key)) uncache(core, key);
 }
 
 /** The file system was shut down: nothing of its files is cached. */
@@ -285,6 +297,26 @@ export function deviceSync(core: Core, device: string): Err {
     refresh(core, key);
     for (const [over, above] of core.state.blocks.files) if (above.below === key) refresh(core, over);
   }
+  return 0;
+}
+
+/**
+ * The blocks of a file change on its device although nothing in the machine wrote to them: a storage server,
+ * a disk's own controller, another machine with the same disk. What is cached is not touched.
+ * @kernel block/blk-core.c submit_bio()
+ */
+export function changeBelow(core: Core, key: InodeKey, offset: number, data: Uint8Array): Err {
+  if (!core.state.blocks.files.has(key)) writeBack(core, key);
+  const file = core.state.blocks.files.get(key);
+  if (file === undefined || file.below !== null) return core.refuse('EINVAL', 'vfs.unsupported');
+  const room = Math.max(0, file.bytes.length - offset);
+  if (room === 0 || data.length === 0) return 0;
+  const bytes = file.bytes.slice();
+  bytes.set(data.subarray(0, room), offset);
+  core.env.trace.emit('vfs.block_change', { device: core.superblock(file.sb).sid, inode: key });
+  setFile(core, key, { ...file, bytes });
+  refresh(core, key);
+  for (const [over, above] of core.state.blocks.files) if (above.below === key) refresh(core, over);
   return 0;
 }
 

@@ -17,7 +17,15 @@ import type {
   VfsEnv,
 } from './api.ts';
 import * as attr from './attr.ts';
-import { dropPages, mirrorBlocks, newBlockLayer, setDiskLayout, settleDisks, touchPages } from './blocks.ts';
+import {
+  changeBelow,
+  dropPages,
+  mirrorBlocks,
+  newBlockLayer,
+  setDiskLayout,
+  settleDisks,
+  touchPages,
+} from './blocks.ts';
 import { CAP_LINUX_IMMUTABLE, MAY_READ } from './constants.ts';
 import { NO_CONTENT } from './content.ts';
 import { Core } from './core.ts';
@@ -296,6 +304,10 @@ export class Vfs extends Core implements VfsApi {
     dropPages(this);
   }
 
+  changeBelow(inode: InodeKey, offset: number, data: Uint8Array): Err {
+    return this.ended('vfs.block_change', changeBelow(this, inode, offset, data), { inode });
+  }
+
   setDiskLayout(device: string, sb: SbId, layout: DiskLayout): void {
     setDiskLayout(this, device, sb, layout);
   }
@@ -506,6 +518,10 @@ export class Vfs extends Core implements VfsApi {
   mprotect(task: VfsTask, mapping: MappingId, prot: number, readImpliesExec = false): Err {
     const err = memory.mprotect(this, task, mapping, prot, readImpliesExec);
     return this.finish('vfs.mprotect', err, { mapping, prot });
+  }
+
+  mlock(mapping: MappingId): Err {
+    return this.finish('vfs.mlock', memory.mlock(this, mapping), { mapping });
   }
 
   munmap(task: VfsTask, mapping: MappingId): Err {

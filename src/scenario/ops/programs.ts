@@ -1,6 +1,7 @@
 // Operations that run or map code: exec, fexec, memory mappings, kernel modules, kexec.
 
 import { z } from 'zod';
+import { fromLatin1 } from '../../base/bytes.ts';
 import type { Result } from '../../base/errno.ts';
 import type { ExecOutcome } from '../../kernel/api.ts';
 import { O_CLOEXEC, PROT_EXEC, PROT_READ, PROT_WRITE } from '../../vfs/constants.ts';
@@ -149,6 +150,20 @@ const pokemap = defineOp({
   },
 });
 
+const peekmap = defineOp({
+  name: 'peekmap',
+  help: 'loads bytes from the start of a kept mapping and returns them as text',
+  args: { map: MAP, n: NUMBER.optional().describe('How many; default 16.') },
+  run({ actor }, args) {
+    const kept = actor.map(args.map ?? '');
+    if (kept === undefined) return { err: 'EBADF' };
+    const bytes = actor.sys.peek(kept.mapping, 0, num(args.n, 16));
+    if (!bytes.ok) throw new ActorKilled(SIGSEGV);
+    const end = bytes.value.indexOf(0);
+    return { err: 'OK', text: fromLatin1(end < 0 ? bytes.value : bytes.value.subarray(0, end)) };
+  },
+});
+
 const finitModule = defineOp({
   name: 'finit_module',
   help: 'opens a module file and loads it with finit_module(2)',
@@ -261,6 +276,7 @@ export const PROGRAM_OPS: readonly OpDeclaration[] = [
   mprotect,
   munmap,
   pokemap,
+  peekmap,
   finitModule,
   initModule,
   deleteModule,

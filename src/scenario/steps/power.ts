@@ -1,13 +1,12 @@
-// Steps of somebody who stands before the machine: power button, plug, lid, reset line of the TPM, and the
-// disk in another computer. After a boot the processes of the scenario are new ones.
+// Steps of somebody who stands before the machine: power button, plug, lid, reset line of the TPM; and of the
+// next kernel without firmware. After a boot the processes of the scenario are new ones.
 
 import { Map as ImmutableMap } from 'immutable';
 import * as z from 'zod';
 import { fromLatin1, latin1 } from '../../base/bytes.ts';
 import type { BootChange, PowerApi } from '../../kernel/api.ts';
-import { bytesOf, contentOf, DATA, type OpResult, result } from '../ops/types.ts';
+import { type OpResult, result } from '../ops/types.ts';
 import { bootSchema } from '../schema.ts';
-import { modeText, ownerText } from '../schema-data.ts';
 import { startUserSpace } from '../userland.ts';
 import { defineStep, type StepContext } from './types.ts';
 
@@ -187,47 +186,6 @@ const tpmReset = defineStep({
     }),
 });
 
-const offlineEdit = defineStep({
-  name: 'offline_edit',
-  help: 'changes a file of a disk in another computer while the machine is off; no hook of the machine sees it',
-  args: {
-    disk: z.string().describe('Name of the disk, such as vdc.'),
-    path: z.string().regex(/^\//, 'an absolute path').describe('Path on the disk.'),
-    data: DATA.optional(),
-    mode: modeText.optional(),
-    owner: ownerText.optional(),
-    xattr: z
-      .string()
-      .optional()
-      .describe('Attribute that gets `value`, or that of the file `from`; without both it is removed.'),
-    value: DATA.optional(),
-    from: z.string().optional().describe('File of the disk whose `xattr` is copied.'),
-    directory: z.boolean().optional().describe('Makes a directory.'),
-    symlink: z.string().optional().describe('Makes a symbolic link to this path.'),
-    rename: z.string().optional().describe('New path.'),
-    remove: z.boolean().optional().describe('Removes the file before anything else is done.'),
-  },
-  outside: true,
-  run: ({ session: { machine } }, args) => {
-    if (machine.editDisk === undefined) return { err: 'ENOSYS' };
-    const { disk, path, data, mode, owner, xattr, from, directory, symlink, rename, remove } = args;
-    const [uid = 0, gid = 0] = (owner ?? '').split(':').map(Number);
-    const value = args.value === undefined ? null : bytesOf(args.value);
-    const err = machine.editDisk(disk, {
-      path,
-      ...(data === undefined ? {} : { content: contentOf(data) }),
-      ...(mode === undefined ? {} : { mode: Number.parseInt(mode, 8) }),
-      ...(owner === undefined ? {} : { owner: { uid, gid } }),
-      ...(xattr === undefined ? {} : { xattr: { name: xattr, value: from ?? value } }),
-      ...(directory === undefined ? {} : { directory }),
-      ...(symlink === undefined ? {} : { symlink }),
-      ...(rename === undefined ? {} : { rename }),
-      ...(remove === undefined ? {} : { remove }),
-    });
-    return result(err);
-  },
-});
-
 export const POWER_STEPS = [
   kexecReboot,
   kexecPrepare,
@@ -239,5 +197,4 @@ export const POWER_STEPS = [
   suspend,
   resume,
   tpmReset,
-  offlineEdit,
 ];

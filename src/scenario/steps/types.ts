@@ -43,7 +43,7 @@ export interface RunMemory {
 /** A child of an actor between its fork and its end. */
 export interface StartedProgram {
   readonly pid: Pid;
-  /** Key of the actor that started it, and will wait for it. */
+  /** Key of the process that started it, and will wait for it. */
   readonly parent: string;
 }
 

@@ -384,3 +384,28 @@ describe('blocks of a disk', () => {
     expect([read(m.sys(1), '/mnt/f'), read(m.sys(1), '/mnt/g')]).toEqual(['evil', 'more']);
   });
 });
+
+describe('a disk that is not mounted on a machine that runs', () => {
+  it('can be edited as well: whole files, blocks anew, mounts as they were', () => {
+    const files = { '/a': file('a\n', 0o750), '/b': file('b\n') };
+    const m = machine({ disks: [disk(files), disk({ '/x': file('x\n') }, 'vdd')] });
+    const sys = m.sys(1);
+    sys.setxattr('/mnt/a', 'user.n', utf8('1'));
+    sys.setxattr('/mnt/b', 'user.gone', utf8('1'));
+    expect(m.editDisk('vdc', { path: '/b', from: '/a' })).toBe('EBUSY');
+    expect(sys.umount('/mnt')).toBe(0);
+    const mounts = m.vfs.state.mounts;
+    expect(m.editDisk('vdc', { path: '/b', from: '/a' })).toBe(0);
+    expect(
+      m.editDisk('vdc', { path: '/c', from: '/a', content: { kind: 'bytes', bytes: utf8('c\n') } }),
+    ).toBe(0);
+    expect(m.editDisk('vdc', { path: '/c', from: '/none' })).toBe('ENOENT');
+    expect(m.vfs.state.mounts).toBe(mounts);
+    expect(sys.mount('/dev/vdc', '/mnt', 'ext4', [], '')).toBe(0);
+    expect([read(sys, '/mnt/b'), read(sys, '/mnt/c')]).toEqual(['a\n', 'c\n']);
+    expect(sys.listxattr('/mnt/b')).toMatchObject({ ok: true, value: ['user.n'] });
+    expect(sys.stat('/mnt/b')).toMatchObject({ ok: true, value: { mode: 0o100750 } });
+    expect(m.editDisk('vdd', { path: '/x', remove: true })).toBe(0);
+    expect(sys.umount('/mnt')).toBe(0);
+  });
+});
