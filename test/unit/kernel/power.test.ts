@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { initialTransition, transition } from 'xstate';
-import { EMPTY, fromHex, toHex, utf8 } from '../../../src/base/bytes.ts';
+import { concat, EMPTY, fromHex, toHex, utf8 } from '../../../src/base/bytes.ts';
 import { type KernelProfile, PROFILES } from '../../../src/base/profile.ts';
+import { crypto } from '../../../src/crypto/provider.ts';
 import { Machine } from '../../../src/kernel/machine.ts';
 import { powerMachine, powerTable } from '../../../src/kernel/power.machine.ts';
 import { clockInfo } from '../../../src/tpm/clock.ts';
@@ -233,6 +234,9 @@ describe('sleep', () => {
     expect(pcr(m, 7) === '00'.repeat(32)).toBe(empty);
     expect(pcr(m, 10)).toBe('00'.repeat(32));
     expect(counters(m).reset).toBe(2);
+    const error = crypto().hash('sha256', fromHex('01000000'));
+    const spoilt = toHex(crypto().hash('sha256', concat(new Uint8Array(32), error)));
+    expect(pcr(m, 3)).toBe(empty ? '00'.repeat(32) : spoilt);
   });
 
   it('silent firmware leaves a TPM that wants TPM2_Startup', () => {
