@@ -25,7 +25,6 @@ import { measuredBoot } from './measured-boot.ts';
 import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate.ts';
 import { powerTable } from './power.machine.ts';
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
-import { KERNEL_REASON } from './reasons.ts';
 import type { Rooms } from './rooms.ts';
 import { securityfsNodes } from './securityfs.ts';
 import { type BootSetup, kernelTask, newKernel, ramPagesOf, type Task } from './state.ts';
@@ -310,7 +309,12 @@ function initramfs(r: Rooms, init: Task): void {
 }
 
 /** Everything the kernel does until /init runs; the TPM is started and the disks are known. */
-function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuffer: Uint8Array | null): void {
+export function bootKernel(
+  r: Rooms,
+  cmdline: string,
+  withInitramfs: boolean,
+  kexecBuffer: Uint8Array | null,
+): void {
   const { trace, vfs } = r;
   const { image } = r.kernel.state;
   const id = trace.open('boot.kernel', { release: r.profile.release, cmdline });
@@ -351,37 +355,6 @@ export function forgetMemory(r: Rooms, cmdline: string): void {
   r.ima.state = newIma(r.profile);
   r.kernel.state = { ...newKernel(cmdline, image, memoryKb), hashTrees, setup, boots, power };
   r.chip?.rebind();
-}
-
-/**
- * kexec -e: the running kernel ends where it is, disks and the TPM stay as they are, the loaded kernel
- * boots with its own command line and the same build.
- * @kernel kernel/kexec_core.c kernel_kexec()
- */
-export function secondKernel(r: Rooms): Err {
-  const k = r.kernel;
-  const { kexec } = k.state;
-  if (kexec === null) return k.refuse('EINVAL', KERNEL_REASON['kernel.kexec_none']);
-  const id = r.trace.open('boot.kexec', { cmdline: kexec.cmdline });
-  const { imaSegment } = kexec;
-  const buffer =
-    imaSegment === null
-      ? null
-      : (imaSegment.content ?? k.env.listeners.kexecBuffer?.(imaSegment.size) ?? null);
-  r.chip?.shutdown('clear');
-  if (!kexec.swapPage) {
-    const panic = 'the jump into the next kernel failed';
-    r.trace.emit('kernel.panic', { panic }, KERNEL_REASON['kernel.kexec_crashed']);
-    k.state = { ...k.state, panic, tasks: k.state.tasks.clear() };
-    r.trace.close(id);
-    return 0;
-  }
-  const { eventLog } = k.state;
-  forgetMemory(r, kexec.cmdline);
-  k.state = { ...k.state, eventLog };
-  bootKernel(r, kexec.cmdline, kexec.initrdLength !== null, buffer);
-  r.trace.close(id);
-  return 0;
 }
 
 /** Firmware and boot loader: the TPM starts, what runs next is measured. */

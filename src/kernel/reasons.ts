@@ -128,12 +128,16 @@ export const KERNEL_REASON = defineReasons({
     text: 'the text is no list of first, lower and count',
     source: 'kernel/user_namespace.c map_write()',
   },
+  'kernel.crashed': {
+    text: 'somebody made the kernel panic',
+    source: 'drivers/tty/sysrq.c sysrq_handle_crash()',
+  },
   'kernel.power_state': {
     text: 'the machine is {power}: {event} does nothing now',
     source: 'kernel/power/suspend.c enter_state()',
   },
   'kernel.disk_in_use': {
-    text: 'the machine is not off: {disk} cannot be taken out',
+    text: 'the file system of {disk} is mounted: another computer cannot have it',
     source: 'drivers/scsi/sd.c sd_remove()',
   },
   'kernel.power_no_state': {

@@ -10,7 +10,7 @@ import { dmCreate, dmRemove, dmResume, dmTableLoad } from './dm.ts';
 import { execBegin, execStep, execWait } from './exec.ts';
 import type { PlainRecord } from './extension.ts';
 import { type Fallback, requestFirmwareFallback } from './firmware-loader.ts';
-import { kexecFileLoad, kexecLoad } from './kexec.ts';
+import { type KexecSegments, kexecFileLoad, kexecLoad } from './kexec.ts';
 import type { RingName } from './key-calls.ts';
 import { deleteModule, finitModule, finitModuleAllowed, initModule } from './module.ts';
 import { KERNEL_REASON } from './reasons.ts';
@@ -152,8 +152,8 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
     });
   }
 
-  kexecLoad(flags: number): Err {
-    return this.err('kexec_load', { flags }, (task) => kexecLoad(this.k, task, flags));
+  kexecLoad(flags: number, segments: KexecSegments | null = null): Err {
+    return this.err('kexec_load', { flags }, (task) => kexecLoad(this.k, task, flags, segments));
   }
 
   handBuffer(kind: BufferKind, data: Uint8Array): Err {

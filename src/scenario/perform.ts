@@ -55,6 +55,7 @@ export function situationOf(
     pcr: (bank, pcr) => pcrValue(machine, bank, pcr),
     banks: banksOf(machine),
     reasons: new Set(events.flatMap((e) => (e.reason === undefined ? [] : [e.reason]))),
+    log: events.flatMap((e) => (e.kind === 'kernel.log' ? [String(e.data['line'])] : [])),
     policy: () => policyText(machine),
     iint: (path) => iintFlags(machine, path),
     data,
