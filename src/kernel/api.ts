@@ -327,8 +327,8 @@ export interface DiskEdit {
   readonly content?: Content;
   readonly mode?: number;
   readonly owner?: { readonly uid: number; readonly gid: number };
-  /** A null value takes the attribute away. */
-  readonly xattr?: { readonly name: string; readonly value: Uint8Array | null };
+  /** A null value takes the attribute away, a path copies that of another file. */
+  readonly xattr?: { readonly name: string; readonly value: Uint8Array | string | null };
   readonly rename?: string;
 }
 

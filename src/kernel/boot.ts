@@ -327,7 +327,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
  */
 export function forgetMemory(r: Rooms, cmdline: string): void {
   const { image, setup, hashTrees, boots, memoryKb, power } = r.kernel.state;
-  r.vfs.state = disksOnly(r.vfs.state);
+  r.vfs.state = disksOnly(r.vfs);
   r.audit.state = { ...r.audit.state, integrityAudit: false };
   r.keys.state = newKeyrings();
   r.evm.state = newEvm(r.profile);

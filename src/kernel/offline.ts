@@ -35,6 +35,14 @@ class Computer {
     return done.ok ? 0 : done.errno;
   }
 
+  #label(path: string, name: string, value: Uint8Array | string | null): Err {
+    const { vfs } = this;
+    if (value === null) return vfs.removexattr(this.#task, path, name);
+    if (typeof value !== 'string') return vfs.setxattr(this.#task, path, name, value, 0);
+    const other = vfs.getxattr(this.#task, value, name);
+    return other.ok ? vfs.setxattr(this.#task, path, name, other.value, 0) : other.errno;
+  }
+
   /** What one edit asks for, in the order of a person: remove, make, fill, mode, owner, label, name. */
   *calls(edit: DiskEdit): Generator<Err> {
     const { vfs } = this;
@@ -51,10 +59,7 @@ class Computer {
       );
     if (owner !== undefined) yield vfs.chown(task, path, owner.uid, owner.gid);
     if (mode !== undefined && edit.directory !== true) yield vfs.chmod(task, path, mode);
-    if (xattr !== undefined) {
-      const { name, value } = xattr;
-      yield value === null ? vfs.removexattr(task, path, name) : vfs.setxattr(task, path, name, value, 0);
-    }
+    if (xattr !== undefined) yield this.#label(path, xattr.name, xattr.value);
     if (rename !== undefined) yield vfs.rename(task, path, rename);
   }
 }
@@ -76,7 +81,7 @@ export function editDisk(r: Rooms, disk: string, edit: DiskEdit): Err {
     err = done;
     if (err !== 0) break;
   }
-  r.vfs.state = disksOnly(computer.vfs.state);
+  r.vfs.state = disksOnly(computer.vfs);
   r.trace.close(id);
   return err;
 }

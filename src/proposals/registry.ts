@@ -2,6 +2,8 @@
 // Importing this file makes them known to all machines; a machine has only those that it names.
 
 import { type Extension, registerExtension } from '../kernel/extension.ts';
+import { digestLists } from './digest-lists/digest-lists.ts';
+import { lim2008 } from './lim-2008/lim-2008.ts';
 import { listExport } from './list-export/list-export.ts';
 import { listStaging } from './list-export/list-staging.ts';
 import { listTmpfile } from './list-export/list-tmpfile.ts';
@@ -11,6 +13,8 @@ import { imaXattrSecureBoot } from './memlocked-exec/secure-boot-xattr.ts';
 import { sysdataSigning } from './sysdata-signing/sysdata-signing.ts';
 
 export const PROPOSALS: readonly Extension[] = [
+  digestLists,
+  lim2008,
   listExport,
   listStaging,
   listTmpfile,

@@ -320,6 +320,16 @@ export function changeBelow(core: Core, key: InodeKey, offset: number, data: Uin
   return 0;
 }
 
+/**
+ * The kernel is about to end: what is dirty goes to the disks, and nothing is cached any more.
+ * @kernel fs/sync.c ksys_sync()
+ */
+export function settleDisks(core: Core): void {
+  for (const { id, device } of core.state.superblocks.values()) if (device !== null) writeBackAll(core, id);
+  for (const device of core.state.blocks.pending.keys()) deviceSync(core, device);
+  dropPages(core);
+}
+
 /** Bytes of a block device as far as they are known: files in their blocks, zeros elsewhere. */
 export function deviceRead(
   core: Core,

@@ -17,7 +17,15 @@ import type {
   VfsEnv,
 } from './api.ts';
 import * as attr from './attr.ts';
-import { changeBelow, dropPages, mirrorBlocks, newBlockLayer, setDiskLayout, touchPages } from './blocks.ts';
+import {
+  changeBelow,
+  dropPages,
+  mirrorBlocks,
+  newBlockLayer,
+  setDiskLayout,
+  settleDisks,
+  touchPages,
+} from './blocks.ts';
 import { CAP_LINUX_IMMUTABLE, MAY_READ } from './constants.ts';
 import { NO_CONTENT } from './content.ts';
 import { Core } from './core.ts';
@@ -286,6 +294,10 @@ export class Vfs extends Core implements VfsApi {
 
   verityMeasure(file: FileId): Result<{ readonly algorithm: number; readonly digest: Uint8Array }> {
     return this.#result('vfs.verity_measure', verityMeasure(this, file), { file });
+  }
+
+  settleDisks(): void {
+    settleDisks(this);
   }
 
   dropPages(): void {

@@ -89,7 +89,7 @@ function mark(x: Cursor, pid: number, verified: boolean): void {
   x.state = { ...x.state, unsafe: [...x.state.unsafe, { pid, verified }] };
 }
 
-/** Without a good signature: EACCES where verification is not optional, else the program runs as any other. */
+/** Without a good signature: EACCES where verification is not optional, else the program runs like others. */
 function withoutSignature(x: Cursor, code: 'memlock.unsigned' | 'memlock.not_verified', err: Err): Err {
   const { rooms, state } = x;
   if (state.options.required && rooms.ima.isAppraiseEnabled())

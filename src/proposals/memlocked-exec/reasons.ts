@@ -11,7 +11,7 @@ export const MEMLOCK_REASON = defineReasons({
     source: GOYAL,
   },
   'memlock.unsigned': {
-    text: 'the file has no signature and runs as any program does',
+    text: 'the file has no signature and runs like other programs',
     source: GOYAL,
   },
   'memlock.signature_required': {

@@ -4,7 +4,7 @@
 import { Map as ImmutableMap } from 'immutable';
 import * as z from 'zod';
 import type { BootChange, PowerApi } from '../../kernel/api.ts';
-import { contentOf, DATA, type OpResult, result } from '../ops/types.ts';
+import { bytesOf, contentOf, DATA, type OpResult, result } from '../ops/types.ts';
 import { bootSchema } from '../schema.ts';
 import { modeText, ownerText } from '../schema-data.ts';
 import { startUserSpace } from '../userland.ts';
@@ -157,8 +157,12 @@ const offlineEdit = defineStep({
     data: DATA.optional(),
     mode: modeText.optional(),
     owner: ownerText.optional(),
-    xattr: z.string().optional().describe('Attribute that gets `value`; without a value it is removed.'),
+    xattr: z
+      .string()
+      .optional()
+      .describe('Attribute that gets `value`, or that of the file `from`; without both it is removed.'),
     value: DATA.optional(),
+    from: z.string().optional().describe('File of the disk whose `xattr` is copied.'),
     directory: z.boolean().optional().describe('Makes a directory.'),
     symlink: z.string().optional().describe('Makes a symbolic link to this path.'),
     rename: z.string().optional().describe('New path.'),
@@ -167,17 +171,15 @@ const offlineEdit = defineStep({
   outside: true,
   run: ({ session: { machine } }, args) => {
     if (machine.editDisk === undefined) return { err: 'ENOSYS' };
-    const { disk, path, data, mode, owner, xattr, value, directory, symlink, rename, remove } = args;
+    const { disk, path, data, mode, owner, xattr, from, directory, symlink, rename, remove } = args;
     const [uid = 0, gid = 0] = (owner ?? '').split(':').map(Number);
-    const label = value === undefined ? null : contentOf(value);
+    const value = args.value === undefined ? null : bytesOf(args.value);
     const err = machine.editDisk(disk, {
       path,
       ...(data === undefined ? {} : { content: contentOf(data) }),
       ...(mode === undefined ? {} : { mode: Number.parseInt(mode, 8) }),
       ...(owner === undefined ? {} : { owner: { uid, gid } }),
-      ...(xattr === undefined
-        ? {}
-        : { xattr: { name: xattr, value: label?.kind === 'bytes' ? label.bytes : null } }),
+      ...(xattr === undefined ? {} : { xattr: { name: xattr, value: from ?? value } }),
       ...(directory === undefined ? {} : { directory }),
       ...(symlink === undefined ? {} : { symlink }),
       ...(rename === undefined ? {} : { rename }),

@@ -311,6 +311,11 @@ describe('a disk in another computer', () => {
     const edit = { path: '/a', content: { kind: 'bytes', bytes: utf8('other\n') }, mode: 0o4755 } as const;
     expect(m.editDisk('vdc', { ...edit, owner: { uid: 1, gid: 2 } })).toBe(0);
     expect(m.editDisk('vdc', { path: '/a', xattr: { name: 'security.ima', value: utf8('x') } })).toBe(0);
+    const copied = { path: '/b', xattr: { name: 'security.ima', value: '/a' } };
+    expect(m.editDisk('vdc', copied)).toBe(0);
+    expect(m.editDisk('vdc', { ...copied, path: '/a', xattr: { name: 'user.n', value: '/b' } })).toBe(
+      'ENODATA',
+    );
     expect(m.editDisk('vdc', { path: '/d', directory: true })).toBe(0);
     expect(m.editDisk('vdc', { path: '/l', symlink: '/a' })).toBe(0);
     expect(m.editDisk('vdc', { path: '/b', rename: '/d/c' })).toBe(0);
@@ -325,6 +330,7 @@ describe('a disk in another computer', () => {
       'ENOENT',
     ]);
     expect(sys.getxattr('/mnt/a', 'security.ima')).toMatchObject({ ok: true, value: utf8('x') });
+    expect(sys.getxattr('/mnt/d/c', 'security.ima')).toMatchObject({ ok: true, value: utf8('x') });
     const now = sys.stat('/mnt/a');
     if (!before.ok || !now.ok) throw new Error('stat');
     expect(now.value).toMatchObject({ ino: before.value.ino, uid: 1, gid: 2 });
@@ -351,5 +357,30 @@ describe('a disk in another computer', () => {
     expect(m.editDisk('vdc', { path: '/a', remove: true })).toBe('EBUSY');
     m.power.off('abrupt');
     expect(m.editDisk('vdx', { path: '/a', remove: true })).toBe('ENODEV');
+  });
+});
+
+describe('blocks of a disk', () => {
+  it('show what was written below a cached file once the cache is gone', () => {
+    const m = machine({ disks: [disk({ '/old': file('old file\n') })] });
+    const sys = m.sys(1);
+    expect(write(sys, '/mnt/f', 'good')).toBe(0);
+    const fd = sys.open('/mnt/f', 2);
+    if (!fd.ok) throw new Error(fd.errno);
+    sys.fsync(fd.value);
+    const dev = sys.open('/dev/vdc', 1);
+    if (!dev.ok) throw new Error(dev.errno);
+    expect(sys.pwrite(dev.value, utf8('evil'), 421 * 4096)).toMatchObject({ ok: true });
+    expect(read(sys, '/mnt/f')).toBe('good');
+    m.power.off('orderly');
+    m.power.on();
+    mountAll(m);
+    expect(read(m.sys(1), '/mnt/f')).toBe('evil');
+    expect(read(m.sys(1), '/mnt/old')).toBe('old file\n');
+    // A second file gets the next block, not the first one again.
+    expect(write(m.sys(1), '/mnt/g', 'more')).toBe(0);
+    m.power.reset('orderly');
+    mountAll(m);
+    expect([read(m.sys(1), '/mnt/f'), read(m.sys(1), '/mnt/g')]).toEqual(['evil', 'more']);
   });
 });
