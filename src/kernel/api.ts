@@ -232,6 +232,8 @@ export interface SpecialSyscallApi {
   keyUnlink(key: number, ring: number | string): Err;
   /** fork, then execve up to the open program; value = the child. */
   execBegin(path: string, argv: readonly string[]): Result<Pid>;
+  /** The same with an open file (execveat with AT_EMPTY_PATH). */
+  fexecBegin(fd: number, argv: readonly string[]): Result<Pid>;
   /** Lets the child do the next phase of its execve; value = the phase reached. */
   execStep(child: Pid): Result<ExecPhase>;
   /** Lets the child finish its execve and end; value = its status. */

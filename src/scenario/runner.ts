@@ -114,9 +114,10 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
 
   /** The program of that name, once it runs; null while it does not. */
   #program(name: string): ActorCursor | null {
-    const pid = this.memory.programs[name]?.pid;
-    if (pid === undefined || this.machine.kernel.task(pid)?.bprm?.phase !== 'running') return null;
-    return this.session.program(name, pid);
+    const program = this.memory.programs[name];
+    const task = program === undefined ? undefined : this.machine.kernel.task(program.pid);
+    if (program === undefined || task?.bprm?.phase !== 'running') return null;
+    return this.session.program(name, program.pid, program.parent, (fd) => task.fds.has(fd));
   }
 
   #situation(effects: Effects, events: readonly TraceEvent[]): Situation {
