@@ -1,5 +1,5 @@
 // IMA as it was posted in May 2008: one provider behind an integrity API with must_measure(),
-// collect_measurement(), store_measurement() and template_display(), for files and for generic template data.
+// collect_measurement(), store_measurement() and template_display(), for files and generic template data.
 // What the message does not show follows the later revision of the series. It stands beside the merged IMA or,
 // with CONFIG_IMA=n, in its place, and measures only. Conditions of LSMs and ima_mode= are left out.
 

@@ -1,5 +1,5 @@
-// Sassu's idea of 2023: a process may use code in a memfd that it made, as long as nobody else writes it. What
-// Wu answered needs "more hooks" is here: one when the file is made, one for each write. The module
+// Sassu's idea of 2023: a process may use code in a memfd that it made, as long as nobody else writes it.
+// What Wu answered needs "more hooks" is here: one when the file is made, one for each write. The module
 // knows who made a memfd and who wrote it, and reports to IPE as the property memfd_owned; with
 // memfd_owner=enforce it also keeps others from writing, so that what it reports stays true.
 
