@@ -36,6 +36,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./lint.ts')).lintCommand(),
   },
   {
+    name: 'gaps',
+    summary: 'which ways of data into the kernel a policy measures, appraises, enforces, or misses',
+    load: async () => (await import('./gaps.ts')).gapsCommand(),
+  },
+  {
     name: 'export',
     summary: 'run a scenario and write lists, registers, quote, key, event log and trace as files',
     load: async () => (await import('./export.ts')).exportCommand(),
@@ -54,6 +59,11 @@ export const COMMANDS: readonly Entry[] = [
     name: 'attest',
     summary: 'judge measurement lists, quotes and event logs of simulated and real machines',
     load: async () => (await import('./attest.ts')).attestCommand(),
+  },
+  {
+    name: 'check',
+    summary: 'search for what an attacker can do against a promise, and write it as a scenario',
+    load: async () => (await import('./check.ts')).checkCommand(),
   },
   {
     name: 'conform',

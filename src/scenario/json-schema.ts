@@ -9,7 +9,7 @@ import { stepWords } from './vocabulary.ts';
 function documentSchema(): z.ZodType {
   const [first, ...others] = stepWords().map((w) => w.schema);
   const step = first === undefined ? z.never() : z.discriminatedUnion('op', [first, ...others]);
-  return headSchema.extend({ steps: z.array(step).min(1).describe('What happens, in order.') });
+  return headSchema.extend({ steps: z.array(step).describe('What happens, in order.') });
 }
 
 /** JSON Schema of scenario files. */

@@ -5,11 +5,12 @@ import { type Diagnostic, didYouMean, sortDiagnostics } from '../base/diagnostic
 import { allReasons, reasonOf } from '../base/reasons.ts';
 import { IINT_FLAG_NAMES } from '../explain/iint-flags.ts';
 import type { MachineConfig } from '../kernel/api.ts';
-import { Builder, machineConfig } from './build.ts';
+import { Builder, bootChange, machineConfig } from './build.ts';
 import { type DataContext, operationData, type ReadFile } from './data.ts';
 import { issueDiagnostics, knownKeys } from './issues.ts';
 import { bootPolicyDiagnostics, policyDiagnostics } from './policies.ts';
-import { type ActorForm, headSchema, type ScenarioHead } from './schema.ts';
+import { type ActorForm, type BootForm, headSchema, type ScenarioHead } from './schema.ts';
+import type { CheckForm } from './schema-check.ts';
 import { type DataForm, keysSchema } from './schema-data.ts';
 import type { CommonExpectation, FinalExpectation, StepExpectation } from './schema-expect.ts';
 import type { OpInput } from './session.ts';
@@ -29,6 +30,15 @@ export interface ScenarioStep {
   readonly line: number;
 }
 
+/** Something that the machine of a check must still do. */
+export interface WorkloadTask {
+  readonly name: string;
+  readonly steps: readonly ScenarioStep[];
+}
+
+/** The part of a scenario that `kisim check` reads. */
+export type CheckPart = Omit<CheckForm, 'workload'> & { readonly workload: readonly WorkloadTask[] };
+
 export interface Scenario {
   /** Name of the file it was read from. */
   readonly file: string;
@@ -39,6 +49,8 @@ export interface Scenario {
   readonly machine: MachineConfig;
   readonly steps: readonly ScenarioStep[];
   readonly expect: FinalExpectation;
+  /** What must hold whatever somebody does; null where the scenario only tells a story. */
+  readonly check: CheckPart | null;
   readonly source: Source;
   /** Files and keys that expectations refer to. */
   readonly data: DataContext;
@@ -116,13 +128,14 @@ class Loader {
     return undefined;
   }
 
-  step(value: unknown, index: number): ScenarioStep | undefined {
-    const path: readonly PathStep[] = ['steps', index];
+  step(value: unknown, index: number, at: readonly PathStep[] = ['steps']): ScenarioStep | undefined {
+    const path: readonly PathStep[] = [...at, index];
     const word = this.#word(value, path);
     if (word === undefined) return undefined;
     const parsed = word.schema.safeParse(value);
     if (!parsed.success) {
-      const known = (at: readonly PathStep[]): readonly string[] => knownKeys(word.schema, at.slice(2));
+      const known = (at: readonly PathStep[]): readonly string[] =>
+        knownKeys(word.schema, at.slice(path.length));
       this.diagnostics.push(...issueDiagnostics(this.source, path, parsed.error.issues, known));
       return undefined;
     }
@@ -139,6 +152,10 @@ class Loader {
       const form = rest[name] as DataForm | readonly DataForm[] | undefined;
       if (form !== undefined) resolved[name] = this.#data(form, [...path, name]);
     }
+    for (const name of word.bootArguments) {
+      const form = rest[name] as BootForm | undefined;
+      if (form !== undefined) resolved[name] = bootChange(this.builder, form, [...path, name]);
+    }
     return {
       number: index + 1,
       id: id ?? null,
@@ -147,6 +164,29 @@ class Loader {
       note: note ?? null,
       line: this.source.lines.position(this.source.span(path)[0]).line,
     };
+  }
+
+  /** A story needs a step; what is only checked may have none. */
+  empty(): void {
+    this.#report(['steps'], 'scenario.missing', 'there is no step', 'add one, or a `check` part');
+  }
+
+  /** Steps of a list in the text; mistakes are reported. */
+  steps(forms: readonly unknown[], at: readonly PathStep[]): readonly ScenarioStep[] {
+    const found = forms.map((value, i) => this.step(value, i, at)).filter((s) => s !== undefined);
+    for (const s of found) this.expectation(s.expect, [...at, s.number - 1, 'expect']);
+    return found;
+  }
+
+  check(form: CheckForm): CheckPart {
+    const tasks = (form.workload ?? []).map(({ name, steps }, i) => ({
+      name,
+      steps: this.steps(steps, ['check', 'workload', i, 'steps']),
+    }));
+    for (const list of ['never', 'always'] as const)
+      for (const [i, { expect }] of (form[list] ?? []).entries())
+        this.expectation(expect, ['check', list, i, 'expect']);
+    return { ...form, workload: tasks };
   }
 
   #data(form: DataForm | readonly DataForm[], path: readonly PathStep[]): unknown {
@@ -208,6 +248,19 @@ class Loader {
   }
 }
 
+/** A step given as a value, as one of the text would be read; its mistakes otherwise. */
+export function readStep(
+  value: unknown,
+  source: Source,
+  data: DataContext,
+): { readonly step: ScenarioStep | null; readonly diagnostics: readonly Diagnostic[] } {
+  const loader = new Loader(source, { readFile: data.readFile });
+  loader.builder.context = data;
+  const step = loader.step(value, 0);
+  const diagnostics = [...loader.diagnostics, ...loader.builder.diagnostics];
+  return { step: step === undefined || diagnostics.length > 0 ? null : step, diagnostics };
+}
+
 /** Loads a scenario from its text; `file` names it in messages. */
 export function loadScenario(file: string, text: string, options: LoadOptions = {}): LoadResult {
   const parsed = parseSource(file, text);
@@ -220,10 +273,10 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
   const machine = head === undefined ? {} : machineConfig(loader.builder, head.machine ?? {}, head.title);
   const rawSteps = (source.value as { readonly steps?: unknown } | null)?.steps;
   const forms = Array.isArray(rawSteps) ? (rawSteps as readonly unknown[]) : [];
-  const steps = forms.map((value, i) => loader.step(value, i));
-  const good = steps.filter((s) => s !== undefined);
-  for (const s of good) loader.expectation(s.expect, ['steps', s.number - 1, 'expect']);
+  const good = loader.steps(forms, ['steps']);
   loader.ids(good);
+  const check = head?.check === undefined ? null : loader.check(head.check);
+  if (head !== undefined && head.check === undefined && forms.length === 0) loader.empty();
   if (head?.expect !== undefined) loader.expectation(head.expect, ['expect']);
   const boot = head?.machine?.ipe_boot_policy;
   const policies = [
@@ -243,6 +296,7 @@ export function loadScenario(file: string, text: string, options: LoadOptions = 
     machine,
     steps: good,
     expect: head.expect ?? {},
+    check,
     source,
     data: loader.builder.context,
   };

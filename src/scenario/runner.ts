@@ -8,24 +8,13 @@ import type { TraceEvent } from '../base/trace.ts';
 import type { MachineConfig } from '../kernel/api.ts';
 import { commonChecks, type Situation, stepChecks } from './expectations.ts';
 import type { Scenario, ScenarioStep } from './loader.ts';
-import {
-  banksOf,
-  effectsSince,
-  eventsOf,
-  iintFlags,
-  type Look,
-  look,
-  NOTHING_SEEN,
-  pcrValue,
-  policyText,
-  type ScenarioMachine,
-} from './observe.ts';
+import { effectsSince, eventsOf, type Look, look, NOTHING_SEEN, type ScenarioMachine } from './observe.ts';
 import type { OpResult } from './ops/types.ts';
+import { performStep, situationOf } from './perform.ts';
 import type { Check, Effects, RunReport, StepReport } from './result.ts';
 import { type RunnerEvent, runnerMachine } from './runner.machine.ts';
-import { type ActorCursor, runOp, Session } from './session.ts';
-import { scenarioOp } from './steps/table.ts';
-import { NO_MEMORY, type RunMemory, type StepContext } from './steps/types.ts';
+import { Session } from './session.ts';
+import { NO_MEMORY, type RunMemory } from './steps/types.ts';
 import { startUserSpace } from './userland.ts';
 
 export type Boot<M extends ScenarioMachine = ScenarioMachine> = (config: MachineConfig) => M;
@@ -50,6 +39,8 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   #snapshot: SnapshotFrom<typeof runnerMachine>;
   readonly #steps: StepReport[] = [];
   #final: readonly Check[] = [];
+  /** Registers when they could last be read: a machine that is off has none. */
+  #registers: Look['pcr'] = [];
 
   constructor(scenario: Scenario, boot: Boot<M>, options: RunOptions = {}) {
     this.scenario = scenario;
@@ -85,7 +76,7 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
     this.#send({ type: 'STEP' });
     const step = this.scenario.steps[this.#steps.length];
     assert(step !== undefined, 'a step is left');
-    const before = look(this.machine);
+    const before = this.#look();
     const result = this.#perform(step);
     const report = this.#compare(step, before, result);
     this.#steps.push(report);
@@ -93,22 +84,15 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
     return report;
   }
 
+  #look(): Look {
+    const now = look(this.machine);
+    if (now.pcr.length > 0) this.#registers = now.pcr;
+    return { ...now, pcr: this.#registers };
+  }
+
   #perform(step: ScenarioStep): OpResult {
-    const { panic } = this.machine.kernel.state;
-    if (panic !== null) return { err: 'ESRCH', panic };
-    const own = scenarioOp(step.op.op);
-    const { actor, uid, euid, gid, program } = step.op;
-    const who = program === undefined ? undefined : this.#program(program);
-    if (who === null) return { err: 'ECHILD' };
-    if (own === undefined) return runOp(this.session, step.op, who);
-    const context: StepContext = {
-      session: this.session,
-      memory: this.memory,
-      actor: () => who ?? this.session.actor(actor, uid, euid, gid),
-    };
-    this.machine.advance(1000);
-    const result = own.run(context, step.op as never);
-    this.memory = context.memory;
+    const { result, memory } = performStep(this.session, this.memory, step.op);
+    this.memory = memory;
     return result;
   }
 
@@ -121,16 +105,7 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   }
 
   #situation(effects: Effects, events: readonly TraceEvent[]): Situation {
-    const { machine } = this;
-    return {
-      effects,
-      pcr: (bank, pcr) => pcrValue(machine, bank, pcr),
-      banks: banksOf(machine),
-      reasons: new Set(events.flatMap((e) => (e.reason === undefined ? [] : [e.reason]))),
-      policy: () => policyText(machine),
-      iint: (path) => iintFlags(machine, path),
-      data: this.scenario.data,
-    };
+    return situationOf(this.machine, effects, events, this.scenario.data);
   }
 
   #compare(step: ScenarioStep, before: Look, result: OpResult): StepReport {

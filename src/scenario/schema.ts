@@ -4,6 +4,7 @@
 
 import * as z from 'zod';
 import { FAULT_ARGS } from './fault-form.ts';
+import { checkSchema } from './schema-check.ts';
 import {
   bankName,
   dataSchema,
@@ -15,6 +16,7 @@ import {
   xattrSchema,
 } from './schema-data.ts';
 import { finalExpectation, stepExpectation } from './schema-expect.ts';
+import { firmwareSchema } from './schema-firmware.ts';
 
 export const SCENARIO_KINDS = ['lesson', 'attack', 'thread', 'regression'] as const;
 
@@ -93,26 +95,6 @@ const disk = z
   })
   .describe('A disk; it lies beside the machine and outlives a reboot.');
 
-const firmware = z
-  .union([
-    z.strictObject({
-      events: z.array(
-        z.strictObject({
-          pcr: z.int().min(0).max(23),
-          type: z.string().describe('EV_* name of the TCG event log.'),
-          data: dataSchema.describe('What is hashed.'),
-          event: dataSchema.optional().describe('What the log stores, where it differs.'),
-        }),
-      ),
-    }),
-    z.strictObject({
-      pcrs: z
-        .partialRecord(bankName, z.record(z.string().regex(/^\d{1,2}$/), hexText))
-        .describe('Bank, PCR number, value: as a recorded firmware left them.'),
-    }),
-  ])
-  .describe('Measurements before the kernel; the default is a small UEFI boot.');
-
 const certificates = z.array(dataSchema.describe('A certificate: DER bytes, or PEM text.'));
 
 export const machineSchema = z
@@ -133,7 +115,7 @@ export const machineSchema = z
       .union([z.literal('none'), z.strictObject({ banks: z.array(bankName).min(1) })])
       .optional()
       .describe('`none`, or the PCR banks; default sha1, sha256, sha384, sha512.'),
-    firmware: firmware.optional(),
+    firmware: firmwareSchema.optional(),
     initramfs: files.optional().describe('Files of the initramfs; /init is always there.'),
     disks: z.array(disk).optional().describe('Disks; the default is one empty ext4 disk `vdc`.'),
     trusted_keys: z
@@ -156,6 +138,24 @@ export const machineSchema = z
       .describe('Designs that were never merged and that this kernel has all the same.'),
   })
   .describe('The machine as it is before the first step.');
+
+/** What is other at the next boot. */
+export const bootSchema = machineSchema
+  .pick({
+    profile: true,
+    config: true,
+    switches: true,
+    cmdline: true,
+    firmware: true,
+    initramfs: true,
+    trusted_keys: true,
+    ipe_boot_policy: true,
+    proposals: true,
+  })
+  .meta({
+    id: 'Boot',
+    description: 'What is other from this boot on: boot entry, kernel, initramfs, firmware. The rest stays.',
+  });
 
 export const actorSchema = z
   .strictObject({
@@ -196,12 +196,14 @@ export const headSchema = z.strictObject({
   reference: reference.optional(),
   keys: keysSchema.optional().describe('Keys to sign with, by name.'),
   machine: machineSchema.optional(),
-  steps: z.array(z.unknown()).min(1).describe('What happens, in order.'),
+  steps: z.array(z.unknown()).describe('What happens, in order.'),
   expect: finalExpectation.optional(),
+  check: checkSchema.optional(),
 });
 
 export type ScenarioHead = z.infer<typeof headSchema>;
 export type MachineForm = z.infer<typeof machineSchema>;
+export type BootForm = z.infer<typeof bootSchema>;
 export type FileForm = z.infer<typeof fileSchema>;
 export type DiskForm = z.infer<typeof disk>;
 export type ActorForm = z.infer<typeof actorSchema>;

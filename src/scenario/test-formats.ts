@@ -57,7 +57,8 @@ function messages(t: TestedFile): readonly string[] {
   return failedWithPlaces(t.report).map((f) => `${t.file}:${f.line} ${failureText(f)}`);
 }
 
-const xml = (text: string): string =>
+/** Text inside of XML. */
+export const xml = (text: string): string =>
   text
     .replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
     .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd');

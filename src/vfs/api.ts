@@ -278,6 +278,10 @@ export interface VfsApi {
   setDiskLayout(device: string, sb: SbId, layout: DiskLayout): void;
   /** A file seen through a verified device: it fails to read once the disk below differs. */
   mirrorBlocks(from: InodeKey, to: InodeKey, sb: SbId): void;
+  /** Bytes of a file change on its device, below the file system and whoever has it in the cache. */
+  changeBelow(inode: InodeKey, offset: number, data: Uint8Array): Err;
+  /** Everything is written back and nothing is cached: what a kernel leaves when it ends. */
+  settleDisks(): void;
   /** Clean pages leave the cache (drop_caches bit 1). */
   dropPages(): void;
   updateFile(id: FileId, patch: Partial<OpenFile>): void;

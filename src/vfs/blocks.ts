@@ -300,6 +300,36 @@ export function deviceSync(core: Core, device: string): Err {
   return 0;
 }
 
+/**
+ * The blocks of a file change on its device although nothing in the machine wrote to them: a storage server,
+ * a disk's own controller, another machine with the same disk. What is cached is not touched.
+ * @kernel block/blk-core.c submit_bio()
+ */
+export function changeBelow(core: Core, key: InodeKey, offset: number, data: Uint8Array): Err {
+  if (!core.state.blocks.files.has(key)) writeBack(core, key);
+  const file = core.state.blocks.files.get(key);
+  if (file === undefined || file.below !== null) return core.refuse('EINVAL', 'vfs.unsupported');
+  const room = Math.max(0, file.bytes.length - offset);
+  if (room === 0 || data.length === 0) return 0;
+  const bytes = file.bytes.slice();
+  bytes.set(data.subarray(0, room), offset);
+  core.env.trace.emit('vfs.block_change', { device: core.superblock(file.sb).sid, inode: key });
+  setFile(core, key, { ...file, bytes });
+  refresh(core, key);
+  for (const [over, above] of core.state.blocks.files) if (above.below === key) refresh(core, over);
+  return 0;
+}
+
+/**
+ * The kernel is about to end: what is dirty goes to the disks, and nothing is cached any more.
+ * @kernel fs/sync.c ksys_sync()
+ */
+export function settleDisks(core: Core): void {
+  for (const { id, device } of core.state.superblocks.values()) if (device !== null) writeBackAll(core, id);
+  for (const device of core.state.blocks.pending.keys()) deviceSync(core, device);
+  dropPages(core);
+}
+
 /** Bytes of a block device as far as they are known: files in their blocks, zeros elsewhere. */
 export function deviceRead(
   core: Core,

@@ -17,7 +17,15 @@ import type {
   VfsEnv,
 } from './api.ts';
 import * as attr from './attr.ts';
-import { dropPages, mirrorBlocks, newBlockLayer, setDiskLayout, touchPages } from './blocks.ts';
+import {
+  changeBelow,
+  dropPages,
+  mirrorBlocks,
+  newBlockLayer,
+  setDiskLayout,
+  settleDisks,
+  touchPages,
+} from './blocks.ts';
 import { CAP_LINUX_IMMUTABLE, MAY_READ } from './constants.ts';
 import { NO_CONTENT } from './content.ts';
 import { Core } from './core.ts';
@@ -288,8 +296,16 @@ export class Vfs extends Core implements VfsApi {
     return this.#result('vfs.verity_measure', verityMeasure(this, file), { file });
   }
 
+  settleDisks(): void {
+    settleDisks(this);
+  }
+
   dropPages(): void {
     dropPages(this);
+  }
+
+  changeBelow(inode: InodeKey, offset: number, data: Uint8Array): Err {
+    return this.ended('vfs.block_change', changeBelow(this, inode, offset, data), { inode });
   }
 
   setDiskLayout(device: string, sb: SbId, layout: DiskLayout): void {

@@ -8,6 +8,7 @@ import { labelHashAlgo } from '../../ima/appraise.ts';
 import { calcFileHash } from '../../ima/collect.ts';
 import { integrityDigsigVerify } from '../../integrity/digsig.ts';
 import { EVM_IMA_XATTR_DIGSIG, XATTR_NAME_IMA } from '../../integrity/xattr.ts';
+import { decodeEventLog } from '../../kernel/eventlog.ts';
 import type { ExtensionCall, ExtensionCursor, PlainRecord } from '../../kernel/extension.ts';
 import { secureBootOf } from '../../kernel/firmware.ts';
 import { exitInstructions } from '../../kernel/images.ts';
@@ -65,7 +66,7 @@ export function lockProgram(r: Rooms, task: Task): Err {
 
 /** Whether the platform booted under Secure Boot: then the next kernel must come from a signed program. */
 function kexecAllowed(r: Rooms, task: VfsTask): Err {
-  if (isSigned(task) || !secureBootOf(r.kernel.state.eventLog)) return 0;
+  if (isSigned(task) || !secureBootOf(decodeEventLog(r.kernel.state.eventLog).events)) return 0;
   return r.kernel.refuse('EPERM', REASON['memlock.kexec_refused'], { comm: task.comm });
 }
 

@@ -1,16 +1,22 @@
 // The steps that only scenarios have, in one table.
 
 import { ATTEST_STEPS } from './attest.ts';
+import { BUFFER_STEPS } from './buffers.ts';
+import { DISK_STEPS } from './disk.ts';
 import { EXEC_STEPS } from './exec.ts';
 import { FAULT_STEPS } from './faults.ts';
+import { KEY_STEPS } from './keys.ts';
 import { POWER_STEPS } from './power.ts';
 import { TPM_STEPS } from './tpm.ts';
 import type { ScenarioOp } from './types.ts';
 
 export const SCENARIO_OPS: readonly ScenarioOp[] = [
+  ...BUFFER_STEPS,
+  ...DISK_STEPS,
   ...ATTEST_STEPS,
   ...EXEC_STEPS,
   ...FAULT_STEPS,
+  ...KEY_STEPS,
   ...POWER_STEPS,
   ...TPM_STEPS,
 ];

@@ -5,11 +5,10 @@
 import * as z from 'zod';
 import { EMPTY, equalBytes, toHex, utf8 } from '../../base/bytes.ts';
 import { crypto, type HashName } from '../../crypto/provider.ts';
-import { describeRc } from '../../tpm/rc.ts';
 import { looseHex } from '../data.ts';
 import { bytesOf, DATA, type OpResult } from '../ops/types.ts';
 import { type BankValues, checkQuote } from '../quote-check.ts';
-import { BANK_NAMES, bankName, hexText } from '../schema-data.ts';
+import { bankName, hexText } from '../schema-data.ts';
 import {
   AK_TYPES,
   type BankSelection,
@@ -24,47 +23,17 @@ import {
   type TpmPort,
   quote as tpmQuote,
 } from '../tpm-client.ts';
-import { defineStep, type KeptQuote, type StepContext } from './types.ts';
+import { answered, NO_TPM, PCR, PCRS, portOf, selectionOf } from './tpm-common.ts';
+import { defineStep, type KeptQuote } from './types.ts';
 
-const PCR = z.int().min(0).max(23).describe('Number of the register.');
-const PCRS = z
-  .union([
-    z.array(PCR).min(1),
-    z.partialRecord(bankName, z.array(PCR).min(1)).describe('Bank: numbers, such as `sha256: [0, 10]`.'),
-  ])
-  .describe('Numbers of the registers (of the sha256 bank), or numbers for each bank.');
 const NONCE = z
   .union([z.string(), z.strictObject({ hex: hexText })])
   .describe("The verifier's nonce, as text or {hex}.");
 const QUOTE_NAME = z.string().describe('Name of the quote; default `quote`.');
 
-const ascending = (pcrs: readonly number[]): number[] => [...new Set(pcrs)].sort((a, b) => a - b);
-
-function selectionOf(form: z.infer<typeof PCRS>): readonly BankSelection[] {
-  if (Array.isArray(form)) return [{ bank: 'sha256', pcrs: ascending(form) }];
-  const named = form as { readonly [bank in HashName]?: readonly number[] };
-  return BANK_NAMES.flatMap((bank) => {
-    const pcrs = named[bank];
-    return pcrs === undefined ? [] : [{ bank, pcrs: ascending(pcrs) }];
-  });
-}
-
 function nonceBytes(form: string | { readonly hex: string } | undefined): Uint8Array {
   if (form === undefined) return EMPTY;
   return typeof form === 'string' ? utf8(form) : looseHex(form.hex);
-}
-
-/** The door to the machine's TPM, null when it has none. */
-function portOf(context: StepContext): TpmPort | null {
-  const { tpm } = context.session.machine as unknown as { readonly tpm?: TpmPort | null };
-  return tpm ?? null;
-}
-
-const NO_TPM: OpResult = { err: 'ENODEV' };
-
-/** The call itself works; what the TPM says is in `rc`. */
-function answered(rc: number): OpResult {
-  return { err: 'OK', rc, rc_text: describeRc(rc) };
 }
 
 /** Values of the selected registers; a response code when the TPM refuses, null when a bank is not there. */
@@ -134,6 +103,7 @@ const verifyQuote = defineStep({
         'Expected values: those the registers hold now (default), or those at the time of the quote.',
       ),
   },
+  outside: true,
   run: (context, args) => {
     const kept = context.memory.quotes[args.name ?? 'quote'];
     if (kept === undefined) return { err: 'ENOENT' };

@@ -87,7 +87,7 @@ describe('mistakes', () => {
       step('{ op: read, path: /a, as: { program: p, uid: 1 } }'),
       '`program` stands alone',
     ],
-    ['no steps', `${HEAD}steps: []\n`, '3:8 range: `steps` needs at least 1 item'],
+    ['no steps', `${HEAD}steps: []\n`, '3:8 missing: there is no step (add one, or a `check` part)'],
     [
       'a mode that is no text',
       `${HEAD}machine: { initramfs: { /x: { mode: 644 } } }\nsteps: [{ op: ls, path: / }]\n`,
