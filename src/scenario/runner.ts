@@ -96,14 +96,6 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
     return result;
   }
 
-  /** The program of that name, once it runs; null while it does not. */
-  #program(name: string): ActorCursor | null {
-    const program = this.memory.programs[name];
-    const task = program === undefined ? undefined : this.machine.kernel.task(program.pid);
-    if (program === undefined || task?.bprm?.phase !== 'running') return null;
-    return this.session.program(name, program.pid, program.parent, (fd) => task.fds.has(fd));
-  }
-
   #situation(effects: Effects, events: readonly TraceEvent[]): Situation {
     return situationOf(this.machine, effects, events, this.scenario.data);
   }
