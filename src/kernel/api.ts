@@ -290,6 +290,8 @@ export interface SpecialSyscallApi {
   firmwareFallback(name: string, data: Uint8Array): Result<Fallback>;
   /** fork, then execve up to the open program; value = the child. */
   execBegin(path: string, argv: readonly string[]): Result<Pid>;
+  /** The same with an open file (execveat with AT_EMPTY_PATH). */
+  fexecBegin(fd: number, argv: readonly string[]): Result<Pid>;
   /** Lets the child do the next phase of its execve; value = the phase reached. */
   execStep(child: Pid): Result<ExecPhase>;
   /** Lets the child finish its execve and end; value = its status. */

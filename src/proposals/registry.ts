@@ -9,6 +9,7 @@ import { listExport } from './list-export/list-export.ts';
 import { listStaging } from './list-export/list-staging.ts';
 import { listTmpfile } from './list-export/list-tmpfile.ts';
 import { listTrim } from './list-export/list-trim.ts';
+import { memfdOwner } from './memfd-owner/memfd-owner.ts';
 import { imaMemExec } from './memlocked-exec/memlocked-exec.ts';
 import { imaXattrSecureBoot } from './memlocked-exec/secure-boot-xattr.ts';
 import { sysdataSigning } from './sysdata-signing/sysdata-signing.ts';
@@ -23,6 +24,7 @@ export const PROPOSALS: readonly Extension[] = [
   listTrim,
   imaMemExec,
   imaXattrSecureBoot,
+  memfdOwner,
   sysdataSigning,
 ];
 
