@@ -62,7 +62,9 @@ const exec = defineOp({
   args: { path: PATH, ...ARGV, check: CHECK },
   run({ actor: { sys } }, args) {
     const argv = argvOf(args.path, args);
-    return args.check === true ? result(sys.execveCheck(args.path, argv)) : outcome(sys.exec(args.path, argv));
+    return args.check === true
+      ? result(sys.execveCheck(args.path, argv))
+      : outcome(sys.exec(args.path, argv));
   },
 });
 
