@@ -72,8 +72,8 @@ export class Ipe {
   }
 
   /**
-   * A program that only asks (AT_EXECVE_CHECK) is answered as if the file were to be executed, by kernels that
-   * have the hook.
+   * A program that only asks (AT_EXECVE_CHECK) is answered as if the file were to be executed, by kernels
+   * that have the hook.
    * @kernel security/ipe/hooks.c ipe_bprm_creds_for_exec()
    */
   bprmCredsForExec(task: VfsTask, file: FileId, isCheck: boolean): Err {

@@ -140,8 +140,8 @@ export function levelStarts(params: DmVerityParams, dataBlocks: number, hashStar
 }
 
 /**
- * The digest that a data block must have, from the root down; EIO when a block of the tree has another digest than its
- * parent says.
+ * The digest that a data block must have, from the root down; EIO when a block of the tree has another
+ * digest than its parent says.
  * @kernel drivers/md/dm-verity-target.c verity_hash_for_block(), verity_verify_level()
  */
 function wantedDigest(device: DmVerityDevice, block: number): Result<Uint8Array> {

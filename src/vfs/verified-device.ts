@@ -19,8 +19,8 @@ export function openedDevice(core: Core, opened: VerityOpened): DmVerityDevice |
 }
 
 /**
- * Bytes of the device from `pos`; EIO at a damaged block, or what its mode asks for instead. With ignore_zero_blocks a
- * block that the tree says is zeros is not checked, and reads as zeros.
+ * Bytes of the device from `pos`; EIO at a damaged block, or what its mode asks for instead. With
+ * ignore_zero_blocks a block that the tree says is zeros is not checked, and reads as zeros.
  * @kernel drivers/md/dm-verity-target.c verity_verify_io(), verity_handle_err()
  */
 export function readVerified(
