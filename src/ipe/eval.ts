@@ -60,6 +60,8 @@ interface Condition {
   readonly declared: IpeProperty | null;
   readonly value: IpePropertyValue;
   readonly missed: EventValue;
+  /** Place of what an event is asked only once: a property with TRUE or FALSE, or whether any digest can hold. */
+  readonly slot: number;
 }
 
 interface PreparedRule {
@@ -71,11 +73,12 @@ interface Prepared {
   readonly properties: readonly IpeProperty[];
   readonly profile: KernelProfile;
   readonly rules: readonly PreparedRule[];
+  readonly slots: number;
   /** What the last decision missed, for the next one to share. */
   readonly last: { missed: EventValue[] };
 }
 
-const NO_RULES: Pick<Prepared, 'rules' | 'last'> = { rules: [], last: { missed: [] } };
+const NO_RULES: Pick<Prepared, 'rules' | 'slots' | 'last'> = { rules: [], slots: 0, last: { missed: [] } };
 
 /** A memo: tables are values, so what was prepared for one holds as long as the properties are the same. */
 const prepared = new WeakMap<IpeOpTable, Prepared>();
@@ -86,30 +89,60 @@ function condition(
   profile: KernelProfile,
   prop: IpeProp,
   line: number,
+  slots: Map<string, number>,
 ): Condition {
   const known = properties.find((p) => p.name === prop.name);
   const declared = known !== undefined && optionOn(profile, known.option) ? known : null;
-  return { declared, value: prop.value, missed: Object.freeze({ line, property: propText(prop) }) };
+  const { name, value } = prop;
+  const question = typeof value === 'boolean' ? `${name}=${value}` : name;
+  const slot = slots.get(question) ?? slots.size;
+  slots.set(question, slot);
+  return { declared, value, slot, missed: Object.freeze({ line, property: propText(prop) }) };
 }
 
 function prepare(env: IpeEnv, table: IpeOpTable): Prepared {
   const { properties, profile } = env;
   const known = prepared.get(table);
   if (known?.properties === properties && known.profile === profile) return known;
+  const slots = new Map<string, number>();
   const rules = table.rules.map((rule) => ({
     rule,
-    conditions: rule.props.map((prop) => condition(properties, profile, prop, rule.line)),
+    conditions: rule.props.map((prop) => condition(properties, profile, prop, rule.line, slots)),
   }));
-  const made: Prepared = { properties, profile, rules, last: { missed: [] } };
+  const made: Prepared = { properties, profile, rules, slots: slots.size, last: { missed: [] } };
   prepared.set(table, made);
   return made;
 }
 
-/** The first condition that does not hold; undefined when all do. A plain loop: it runs for each rule of each event. */
-function firstMissed(context: IpeEvalContext, conditions: readonly Condition[]): Condition | undefined {
+const YES = 1;
+const NO = 2;
+
+/** What stands in the slot of a condition: whether it holds, or for a digest whether one can. */
+function answer(context: IpeEvalContext, { declared, value }: Condition): typeof YES | typeof NO {
+  if (declared === null) return NO;
+  const holds =
+    typeof value === 'boolean' ? declared.evaluate(context, value) : (declared.possible?.(context) ?? true);
+  return holds ? YES : NO;
+}
+
+/**
+ * The first condition that does not hold; undefined when all do. A plain loop: it runs for each rule of each
+ * event, and `known` keeps the answers of this event.
+ */
+function firstMissed(
+  context: IpeEvalContext,
+  conditions: readonly Condition[],
+  known: Uint8Array,
+): Condition | undefined {
   for (let i = 0; i < conditions.length; i++) {
     const one = conditions[i] as Condition;
-    if (one.declared === null || !one.declared.evaluate(context, one.value)) return one;
+    let is = known[one.slot];
+    if (is === 0) {
+      is = answer(context, one);
+      known[one.slot] = is;
+    }
+    if (is === NO) return one;
+    if (typeof one.value !== 'boolean' && one.declared?.evaluate(context, one.value) !== true) return one;
   }
   return undefined;
 }
@@ -122,14 +155,15 @@ interface Decision {
 
 function decide(ipe: IpeCursor, context: IpeEvalContext, policy: IpeParsedPolicy): Decision {
   const table = context.op === null ? null : policy.ops[context.op];
-  const { rules, last } = table === null ? NO_RULES : prepare(ipe.env, table);
+  const { rules, slots, last } = table === null ? NO_RULES : prepare(ipe.env, table);
+  const known = new Uint8Array(slots);
   // Most decisions miss the same properties as the one before: its list is kept until they part.
   let missed = last.missed;
   let shared = true;
   let asked = 0;
   let match: IpeMatch | null = null;
   for (const { rule, conditions } of rules) {
-    const lacks = firstMissed(context, conditions);
+    const lacks = firstMissed(context, conditions, known);
     if (lacks === undefined) {
       match = { kind: 'rule', rule };
       break;

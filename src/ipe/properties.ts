@@ -35,6 +35,8 @@ export interface IpePropertySyntax {
 export interface IpeProperty extends IpePropertySyntax {
   /** Whether the property holds with that value; booleans are asked with TRUE and FALSE alike. */
   evaluate(context: IpeEvalContext, value: IpePropertyValue): boolean;
+  /** False where no value at all can hold; asked once an event before any digest of the property is compared. */
+  possible?(context: IpeEvalContext): boolean;
 }
 
 /** @kernel security/ipe/digest.c ipe_digest_eval() */
@@ -54,6 +56,7 @@ export const IPE_PROPERTIES: readonly IpeProperty[] = [
     name: 'dmverity_roothash',
     kind: 'digest',
     option: 'CONFIG_IPE_PROP_DM_VERITY',
+    possible: ({ device }) => device?.verity != null,
     evaluate: ({ device }, value) =>
       device?.verity != null &&
       typeof value === 'object' &&
@@ -69,6 +72,7 @@ export const IPE_PROPERTIES: readonly IpeProperty[] = [
     name: 'fsverity_digest',
     kind: 'digest',
     option: 'CONFIG_IPE_PROP_FS_VERITY',
+    possible: ({ inode }) => inode?.verity != null,
     evaluate: ({ inode }, value) =>
       inode?.verity != null &&
       typeof value === 'object' &&
