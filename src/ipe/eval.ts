@@ -16,7 +16,7 @@ import {
   propText,
 } from './audit.ts';
 import { type IpeCursor, type IpeEnv, optionOn } from './env.ts';
-import type { IpeEvalContext, IpeProperty } from './properties.ts';
+import { type IpeEvalContext, type IpeProperty, valueKey } from './properties.ts';
 import { IPE_REASON } from './reasons.ts';
 import type {
   IpeHook,
@@ -59,9 +59,11 @@ export function ipeBuildEvalCtx(
 interface Condition {
   readonly declared: IpeProperty | null;
   readonly value: IpePropertyValue;
+  /** Place of its property in `Prepared.sources`, -1 for one that must be asked with its value. */
+  readonly source: number;
+  /** Number of its value there. */
+  readonly number: number;
   readonly missed: EventValue;
-  /** Place of what an event is asked only once: a property with TRUE or FALSE, or whether any digest can hold. */
-  readonly slot: number;
 }
 
 interface PreparedRule {
@@ -69,80 +71,82 @@ interface PreparedRule {
   readonly conditions: readonly Condition[];
 }
 
+/** A property that has one value at a time, and the values that rules ask for, numbered. */
+interface Source {
+  readonly valueNow: (context: IpeEvalContext) => IpePropertyValue | null;
+  readonly numbers: Map<string | boolean, number>;
+}
+
+/** No rule asks for the value that a property has. */
+const NOBODY_ASKS = -1;
+
 interface Prepared {
+  readonly sources: readonly Source[];
   readonly properties: readonly IpeProperty[];
   readonly profile: KernelProfile;
   readonly rules: readonly PreparedRule[];
-  readonly slots: number;
   /** What the last decision missed, for the next one to share. */
   readonly last: { missed: EventValue[] };
 }
 
-const NO_RULES: Pick<Prepared, 'rules' | 'slots' | 'last'> = { rules: [], slots: 0, last: { missed: [] } };
+const NO_RULES: Pick<Prepared, 'rules' | 'last' | 'sources'> = {
+  rules: [],
+  last: { missed: [] },
+  sources: [],
+};
 
 /** A memo: tables are values, so what was prepared for one holds as long as the properties are the same. */
 const prepared = new WeakMap<IpeOpTable, Prepared>();
 
 /** @kernel security/ipe/eval.c evaluate_property() */
-function condition(
-  properties: readonly IpeProperty[],
-  profile: KernelProfile,
-  prop: IpeProp,
-  line: number,
-  slots: Map<string, number>,
-): Condition {
-  const known = properties.find((p) => p.name === prop.name);
-  const declared = known !== undefined && optionOn(profile, known.option) ? known : null;
-  const { name, value } = prop;
-  const question = typeof value === 'boolean' ? `${name}=${value}` : name;
-  const slot = slots.get(question) ?? slots.size;
-  slots.set(question, slot);
-  return { declared, value, slot, missed: Object.freeze({ line, property: propText(prop) }) };
+function condition(env: IpeEnv, prop: IpeProp, line: number, sources: Map<IpeProperty, Source>): Condition {
+  const known = env.properties.find((p) => p.name === prop.name);
+  const declared = known !== undefined && optionOn(env.profile, known.option) ? known : null;
+  const missed: EventValue = Object.freeze({ line, property: propText(prop) });
+  const { value } = prop;
+  const valueNow = declared?.valueNow;
+  if (declared === null || valueNow === undefined) return { declared, value, missed, source: -1, number: 0 };
+  const source = sources.get(declared) ?? { valueNow, numbers: new Map() };
+  sources.set(declared, source);
+  const key = valueKey(value);
+  const number = source.numbers.get(key) ?? source.numbers.size;
+  source.numbers.set(key, number);
+  return { declared, value, missed, source: [...sources.keys()].indexOf(declared), number };
 }
 
 function prepare(env: IpeEnv, table: IpeOpTable): Prepared {
   const { properties, profile } = env;
   const known = prepared.get(table);
   if (known?.properties === properties && known.profile === profile) return known;
-  const slots = new Map<string, number>();
+  const sources = new Map<IpeProperty, Source>();
   const rules = table.rules.map((rule) => ({
     rule,
-    conditions: rule.props.map((prop) => condition(properties, profile, prop, rule.line, slots)),
+    conditions: rule.props.map((prop) => condition(env, prop, rule.line, sources)),
   }));
-  const made: Prepared = { properties, profile, rules, slots: slots.size, last: { missed: [] } };
+  const made = { properties, profile, sources: [...sources.values()], rules, last: { missed: [] } };
   prepared.set(table, made);
   return made;
 }
 
-const YES = 1;
-const NO = 2;
-
-/** What stands in the slot of a condition: whether it holds, or for a digest whether one can. */
-function answer(context: IpeEvalContext, { declared, value }: Condition): typeof YES | typeof NO {
-  if (declared === null) return NO;
-  const holds =
-    typeof value === 'boolean' ? declared.evaluate(context, value) : (declared.possible?.(context) ?? true);
-  return holds ? YES : NO;
+/** For each source the number of the value that it has now. */
+function numbersNow(context: IpeEvalContext, sources: readonly Source[]): readonly number[] {
+  return sources.map(({ valueNow, numbers }) => {
+    const value = valueNow(context);
+    return value === null ? NOBODY_ASKS : (numbers.get(valueKey(value)) ?? NOBODY_ASKS);
+  });
 }
 
-/**
- * The first condition that does not hold; undefined when all do. A plain loop: it runs for each rule of each
- * event, and `known` keeps the answers of this event.
- */
+/** The first condition that does not hold; undefined when all do. A plain loop: it runs for each rule of each event. */
 function firstMissed(
   context: IpeEvalContext,
+  now: readonly number[],
   conditions: readonly Condition[],
-  known: Uint8Array,
 ): Condition | undefined {
   for (let i = 0; i < conditions.length; i++) {
     const one = conditions[i] as Condition;
-    let is = known[one.slot];
-    if (is === 0) {
-      is = answer(context, one);
-      known[one.slot] = is;
-    }
-    if (is === NO) return one;
-    if (typeof one.value !== 'boolean' && one.declared?.evaluate(context, one.value) !== true) return one;
+    if (one.source >= 0) {
+      if (now[one.source] !== one.number) return one;
+    } else if (one.declared === null || !one.declared.evaluate(context, one.value)) return one;
   }
   return undefined;
 }
@@ -155,15 +159,15 @@ interface Decision {
 
 function decide(ipe: IpeCursor, context: IpeEvalContext, policy: IpeParsedPolicy): Decision {
   const table = context.op === null ? null : policy.ops[context.op];
-  const { rules, slots, last } = table === null ? NO_RULES : prepare(ipe.env, table);
-  const known = new Uint8Array(slots);
+  const { rules, last, sources } = table === null ? NO_RULES : prepare(ipe.env, table);
+  const now = numbersNow(context, sources);
   // Most decisions miss the same properties as the one before: its list is kept until they part.
   let missed = last.missed;
   let shared = true;
   let asked = 0;
   let match: IpeMatch | null = null;
   for (const { rule, conditions } of rules) {
-    const lacks = firstMissed(context, conditions, known);
+    const lacks = firstMissed(context, now, conditions);
     if (lacks === undefined) {
       match = { kind: 'rule', rule };
       break;
