@@ -33,6 +33,8 @@ import { devTree, diskNumber, sysTree } from './sysfs.ts';
 /** Virtual microseconds that firmware and kernel take. */
 const FIRMWARE_US = 1_500_000;
 const KERNEL_US = 500_000;
+/** Purgatory, which hashes the segments, and unpacking: no firmware and no boot loader. */
+const KEXEC_US = 1_000_000;
 const INIT_NS = 0;
 const INIT_PID = 1;
 
@@ -361,6 +363,7 @@ export function secondKernel(r: Rooms): Err {
   }
   const { eventLog } = k.state;
   forgetMemory(r, kexec.cmdline);
+  r.clock.advance(KEXEC_US);
   k.state = { ...k.state, eventLog };
   bootKernel(r, kexec.cmdline, kexec.initrdLength !== null, buffer);
   r.trace.close(id);
