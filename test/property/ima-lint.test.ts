@@ -91,7 +91,7 @@ const access: fc.Arbitrary<Access> = fc
     keyring: from('.ima', '.evm', '.x'),
     label: from('a', 'b', 'c'),
   })
-  .map(({ place, ...rest }) => ({ ...place, ...rest }));
+  .map(({ place, ...rest }) => ({ ...place, ...rest, lsm: [], extras: [] }));
 
 const base = new World();
 base.write('/mnt/f', 'x');
