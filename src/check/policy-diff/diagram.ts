@@ -181,12 +181,9 @@ export class Diagrams {
     return walk(ref) ? out : null;
   }
 
-  /** Makes a box as large as it can be while the function keeps the value on all of it. */
-  grow(ref: Ref, value: number, box: Box, order: readonly number[]): Box {
-    const only = (b: Box): boolean => {
-      const seen = this.values(ref, b);
-      return seen.size === 1 && seen.has(value);
-    };
+  /** Makes a box as large as it can be while the function has none but the given values on it. */
+  grow(ref: Ref, values: readonly number[], box: Box, order: readonly number[]): Box {
+    const only = (b: Box): boolean => [...this.values(ref, b)].every((v) => values.includes(v));
     const out = [...box];
     for (const dim of order) {
       const full = this.full[dim] as bigint;
@@ -206,22 +203,39 @@ export class Diagrams {
     return out;
   }
 
-  /** The places where the function has a value, as few large boxes; at most `limit`, and whether that is all. */
+  /**
+   * The places where the function has a value, as few large boxes; at most `limit`, and whether that is all.
+   * Places with the value `free` are nowhere: boxes may cover them.
+   */
   parts(
     ref: Ref,
     value: number,
     order: readonly number[],
     limit: number,
+    free = -1,
   ): { readonly boxes: readonly Box[]; readonly more: boolean } {
-    const set = this.map(ref, (v) => (v === value ? 1 : 0));
+    const set = this.map(ref, (v) => (v === value ? 1 : v === free ? 2 : 0));
     let left = set;
     const boxes: Box[] = [];
     for (let box = this.find(left, 1); box !== null; box = this.find(left, 1)) {
       if (boxes.length === limit) return { boxes, more: true };
-      const grown = this.grow(set, 1, box, order);
+      const grown = this.grow(set, [1, 2], box, order);
       boxes.push(grown);
       left = this.overlay(grown, this.constant(0), left);
     }
-    return { boxes, more: false };
+    return { boxes: this.#needed(set, boxes), more: false };
+  }
+
+  /** Boxes that no others cover together, as far as the set goes. */
+  #needed(set: Ref, boxes: readonly Box[]): readonly Box[] {
+    const covers = (by: readonly Box[]): boolean => {
+      let left = set;
+      for (const b of by) left = this.overlay(b, this.constant(0), left);
+      return !this.values(left).has(1);
+    };
+    return boxes.reduce((kept, b) => {
+      const without = kept.filter((other) => other !== b);
+      return without.length > 0 && covers(without) ? without : kept;
+    }, boxes);
   }
 }

@@ -109,6 +109,11 @@ export class ImaComparison {
     return this.#effects.get(id);
   }
 
+  /** What both decide, aspect by aspect: the functions that are compared. */
+  aspects(): readonly (readonly [old: Ref, now: Ref])[] {
+    return ASPECTS.map(({ value }) => [value(this.old), value(this.new)]);
+  }
+
   /** Every difference, one for each pair of effects and deciding rules. */
   differences(): readonly ImaDifference[] {
     const d = this.diagrams;

@@ -14,6 +14,7 @@ import {
   OTHER,
 } from '../../ima/lint-regions.ts';
 import { LSM_FIELDS } from '../../ima/types.ts';
+import { MAY_APPEND, MAY_EXEC, MAY_READ, MAY_WRITE } from '../../vfs/constants.ts';
 
 const inside = (bits: bigint, i: number): boolean => ((bits >> BigInt(i)) & 1n) === 1n;
 const chosen = <T>(of: readonly T[], bits: bigint): readonly T[] => of.filter((_, i) => inside(bits, i));
@@ -32,9 +33,25 @@ function hookNames(hooks: readonly HookPlace[], here: readonly HookPlace[]): str
   const names = [...new Set(here.map(hookText))].map((name) => {
     const [all, own] = [hooks, here].map((list) => list.filter((h) => hookText(h) === name));
     if (own?.length === all?.length) return name;
-    return `${name} (${own?.map((h) => maskText(h.mask)).join(', ')})`;
+    return `${name} ${masksText(all ?? [], own ?? [])}`;
   });
   return names.join(', ');
+}
+
+/** Masks as one condition where there is one: `mask=^MAY_READ`. */
+function masksText(all: readonly HookPlace[], own: readonly HookPlace[]): string {
+  if (own.length === 1) return `mask=${maskText(own[0]?.mask ?? 0)}`;
+  const bits = [MAY_READ, MAY_WRITE, MAY_EXEC, MAY_APPEND];
+  const exactly = (holds: (mask: number) => boolean): boolean =>
+    all.every((h) => own.includes(h) === holds(h.mask));
+  const any = bits.find((b) => exactly((mask) => (mask & b) !== 0));
+  if (any !== undefined) return `mask=^${maskText(any)}`;
+  const but = bits.find((b) => exactly((mask) => mask !== b));
+  if (but !== undefined) return `not mask=${maskText(but)}`;
+  for (const b of bits)
+    if (exactly((mask) => (mask & b) !== 0 && mask !== b))
+      return `mask=^${maskText(b)} not mask=${maskText(b)}`;
+  return `mask=${own.map((h) => maskText(h.mask)).join(' or ')}`;
 }
 
 function hooksText(hooks: readonly HookPlace[], bits: bigint): string {
@@ -65,16 +82,40 @@ function listText(keyword: string, all: readonly string[], bits: bigint): string
   return `${keyword}=${shown(chosen(all, bits))}`;
 }
 
-function fsText(fs: AccessSpace['fs'], bits: bigint): string {
-  const name = (f: AccessSpace['fs'][number]): string => {
-    const type = f.name === OTHER ? 'another type' : f.name;
-    const twin = fs.some((g) => g.name === f.name && g.magic !== f.magic);
-    return twin ? `${type} (${f.magic === OTHER ? 'another magic' : `0x${f.magic}`})` : type;
+type FsPlace = AccessSpace['fs'][number];
+
+/** Places of a set as names, by what the set depends on; null where it does not depend on that alone. */
+function byKey(fs: readonly FsPlace[], bits: bigint, key: 'name' | 'magic'): string | null {
+  const keys = [...new Set(fs.map((f) => f[key]))];
+  const state = (k: string): boolean | null => {
+    const own = [...fs.keys()].filter((i) => fs[i]?.[key] === k);
+    const here = own.filter((i) => inside(bits, i)).length;
+    return here === 0 ? false : here === own.length ? true : null;
   };
-  const here = chosen(fs, bits);
-  const outside = fs.filter((_, i) => !inside(bits, i));
-  if (here.length <= outside.length) return `fsname=${here.map(name).join(', ')}`;
-  return `not fsname=${outside.map(name).join(', ')}`;
+  const states = new Map(keys.map((k) => [k, state(k)]));
+  if ([...states.values()].includes(null)) return null;
+  const word = (k: string): string => {
+    if (key === 'name') return k;
+    const known = [...new Set(fs.filter((f) => f.magic === k && f.name !== OTHER).map((f) => f.name))];
+    return `0x${k}${known.length > 0 ? ` (${known.join('/')})` : ''}`;
+  };
+  const negated = states.get(OTHER) === true;
+  const shown = keys.filter((k) => k !== OTHER && states.get(k) !== negated).map(word);
+  return `${negated ? 'not ' : ''}fs${key}=${shown.join(', ')}`;
+}
+
+function fsText(fs: readonly FsPlace[], bits: bigint): string {
+  const alone = byKey(fs, bits, 'name') ?? byKey(fs, bits, 'magic');
+  if (alone !== null) return alone;
+  const name = (f: FsPlace): string =>
+    `${f.name === OTHER ? 'another type' : f.name} with ${f.magic === OTHER ? 'another magic' : `0x${f.magic}`}`;
+  const other = fs.findIndex((f) => f.name === OTHER && f.magic === OTHER);
+  if (inside(bits, other))
+    return `not fsname=${fs
+      .filter((_, i) => !inside(bits, i))
+      .map(name)
+      .join(', ')}`;
+  return `fsname=${chosen(fs, bits).map(name).join(', ')}`;
 }
 
 /** Intervals of ids: `0`, `1-999`, `>=1000`. */

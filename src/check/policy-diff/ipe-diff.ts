@@ -35,6 +35,9 @@ const OPS: readonly (IpeOp | null)[] = [...IPE_OPS, null];
 const DIM = { op: 0, boot: 1, dmSignature: 2, fsSignature: 3, roothash: 4, fsDigest: 5 } as const;
 const ORDER = [DIM.fsDigest, DIM.roothash, DIM.fsSignature, DIM.dmSignature, DIM.boot, DIM.op];
 const REGIONS = 6;
+/** Leaves of the comparison: events that there are not, and those that both decide alike. */
+const NOWHERE = 0;
+const SAME = 1;
 
 const digestText = ({ alg, digest }: IpeDigest): string => `${alg}:${toHex(digest)}`;
 
@@ -255,17 +258,18 @@ export function diffIpe(old: IpeParsedPolicy, now: IpeParsedPolicy): IpeDiff {
   const width = b.deciders.length;
   const rows = d.combine(a.ref, b.ref, (x, y) => {
     const [p, q] = [a.deciders[x]?.action, b.deciders[y]?.action];
-    return x === 0 || p === q ? 0 : x * width + y;
+    if (x === 0) return NOWHERE;
+    return p === q ? SAME : x * width + y;
   });
   const differences = [...d.values(rows)]
-    .filter((v) => v !== 0)
+    .filter((v) => v !== NOWHERE && v !== SAME)
     .sort((x, y) => x - y)
     .map((value): IpeDifference => {
       const decider = ({ deciders }: Verdicts, i: number): Decider => {
         const { line = null, text = '', action = 'ALLOW' } = deciders[i] ?? {};
         return { line, text, effect: action === 'ALLOW' ? 'allowed' : 'denied' };
       };
-      const { boxes, more } = d.parts(rows, value, ORDER, REGIONS);
+      const { boxes, more } = d.parts(rows, value, ORDER, REGIONS, NOWHERE);
       const x = decider(a, Math.floor(value / width));
       const y = decider(b, value % width);
       const plain = [...space.full];
