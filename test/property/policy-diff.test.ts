@@ -86,6 +86,7 @@ class Judge {
 
   constructor(lines: readonly string[]) {
     this.#w = new World({
+      config: { CONFIG_IMA_LSM_RULES: 'y' },
       labels: {
         known: () => true,
         match: (_subject, field, value) => (this.#labels[LSM_FIELDS.indexOf(field)] === value ? 1 : 0),
