@@ -3,6 +3,7 @@
 // as describe it.
 
 import * as C from '../../ima/constants.ts';
+import { classOf } from '../../ima/lint-dead.ts';
 import { type Access, AccessSpace, type Box, DIM } from '../../ima/lint-regions.ts';
 import { HASH_ALGO_NAME } from '../../integrity/hash-info.ts';
 import { Diagrams, type Ref } from './diagram.ts';
@@ -262,9 +263,11 @@ function statuses(side: ImaSide): readonly RuleStatus[] {
     const status = (): RuleStatus['status'] => {
       if (rule.func === C.SETXATTR_CHECK && rules.findIndex((r) => r.func === rule.func) === i)
         return 'always';
+      const flagged = (rule.flags & C.IMA_NONACTION_FLAGS) !== 0;
+      if (!own.asksFor(rule) && !flagged) return 'never asked';
       if (deciding.has(i + 1)) return own.always(i) ? 'always' : 'sometimes';
-      if (space.region(rule).length === 0) return 'never matches';
-      return own.asksFor(rule) ? 'shadowed' : 'never asked';
+      const there = new AccessSpace(rules, classOf(rule.action)).region(rule);
+      return there.length === 0 ? 'never matches' : 'shadowed';
     };
     return { line, text, status: status() };
   });

@@ -110,8 +110,7 @@ interface Way {
 
 /** The step that comes to a hook. */
 function wayTo(a: Access, mustAppraise: boolean): Way | null {
-  if (mustAppraise)
-    return { step: { op: 'write', path: '/mnt/new', data: 'new\n', mode: '0666' }, content: 'file\n' };
+  if (mustAppraise) return { step: { op: 'mknod', path: '/mnt/new', mode: 0o100666 }, content: 'file\n' };
   const program = { program: 'file' };
   switch (a.func) {
     case C.FILE_CHECK: {
@@ -294,5 +293,5 @@ export function imaScenarios(d: ImaDifference, old: ImaSide, now: ImaSide): Scen
     const pair = provenPair(d.row, a, b);
     if (pair !== null) return pair;
   }
-  return 'another event of the same step hides it';
+  return 'other events of the same step hide it, or refuse it first';
 }

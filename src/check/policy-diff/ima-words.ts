@@ -19,10 +19,10 @@ import { MAY_APPEND, MAY_EXEC, MAY_READ, MAY_WRITE } from '../../vfs/constants.t
 const inside = (bits: bigint, i: number): boolean => ((bits >> BigInt(i)) & 1n) === 1n;
 const chosen = <T>(of: readonly T[], bits: bigint): readonly T[] => of.filter((_, i) => inside(bits, i));
 
-/** `NEW_FILE` and `POST_SETATTR` are questions about a label, not accesses. */
+/** New files and `POST_SETATTR` are questions about a label, not accesses. */
 function hookText({ func, mustAppraise }: HookPlace): string {
   if (func === C.POST_SETATTR) return 'change of mode or owner';
-  if (mustAppraise === true) return 'new file';
+  if (mustAppraise === true) return 'file made by mknod or O_TMPFILE';
   return C.FUNC_TOKENS[func] as string;
 }
 

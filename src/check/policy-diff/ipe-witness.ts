@@ -123,5 +123,5 @@ export function ipeScenarios(d: IpeDifference, old: string, now: string): Scenar
     documentOf(place, way, old, d.old === 'ALLOW'),
     documentOf(place, way, now, d.new === 'ALLOW'),
   );
-  return pair ?? 'another event of the same step hides it';
+  return pair ?? 'other events of the same step hide it, or refuse it first';
 }
