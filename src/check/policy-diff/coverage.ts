@@ -1,6 +1,6 @@
-// Which rules of a policy a trace came to: those that decided something, those that were only asked, and those
-// that no event reached. Read from what IMA and IPE wrote about each decision; the question whether a file
-// whose mode or owner changed is appraised leaves no such record and does not count.
+// Which rules of a policy a trace came to: those that decided something, those that were only asked, and
+// those that no event reached. Read from what IMA and IPE wrote about each decision; the question whether
+// a file whose mode or owner changed is appraised leaves no such record and does not count.
 
 import type { EventValue, TraceEvent } from '../../base/trace.ts';
 import * as C from '../../ima/constants.ts';
@@ -102,8 +102,8 @@ function missedLines(value: EventValue | undefined): ReadonlySet<number> {
 }
 
 /**
- * The same for an IPE policy: its rules in the order of the operations, then the defaults. Events that another
- * active policy judged have to be cut away first.
+ * The same for an IPE policy: its rules in the order of the operations, then the defaults. Events that
+ * another active policy judged have to be cut away first.
  * @kernel security/ipe/eval.c ipe_evaluate_event()
  */
 export function ipeCoverage(events: Iterable<TraceEvent>, policy: IpeParsedPolicy): readonly RuleCoverage[] {

@@ -263,8 +263,7 @@ export class Decisions {
   }
 
   /**
-   * Whether the label of a new file, or of one whose mode or owner changed, is looked after: any action or
-   * flag counts.
+   * Whether a new file, or one whose mode or owner changed, has its label kept: any action or flag counts.
    * @kernel security/integrity/ima/ima_appraise.c ima_must_appraise()
    */
   keepsLabel(): Ref {

@@ -1,6 +1,6 @@
-// Where two IMA policies decide differently, exactly: the places that the conditions of both tell apart are
-// compared aspect by aspect, and what differs is told by the two rules that decide and by as few large regions
-// as describe it.
+// Where two IMA policies decide differently, exactly: the places that the conditions of both tell apart
+// are compared aspect by aspect, and what differs is told by the two rules that decide and by as few large
+// regions as describe it.
 
 import * as C from '../../ima/constants.ts';
 import { classOf } from '../../ima/lint-dead.ts';

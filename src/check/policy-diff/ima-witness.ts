@@ -1,6 +1,6 @@
-// One access for each difference: one that steps of a scenario can carry out where there is one, and the two
-// scenarios that show it, with the old and with the new policy. A pair is kept only when both runs do what the
-// comparison claims.
+// One access for each difference: one that steps of a scenario can carry out where there is one, and the
+// two scenarios that show it, with the old and with the new policy. A pair is kept only when both runs do
+// what the comparison claims.
 
 import * as C from '../../ima/constants.ts';
 import { type Access, type AccessSpace, type Box, DIM, OTHER } from '../../ima/lint-regions.ts';

@@ -108,7 +108,7 @@ function fsText(fs: readonly FsPlace[], bits: bigint): string {
   const alone = byKey(fs, bits, 'name') ?? byKey(fs, bits, 'magic');
   if (alone !== null) return alone;
   const name = (f: FsPlace): string =>
-    `${f.name === OTHER ? 'another type' : f.name} with ${f.magic === OTHER ? 'another magic' : `0x${f.magic}`}`;
+    [f.name || 'another type', f.magic === OTHER ? 'another magic' : `0x${f.magic}`].join(' with ');
   const other = fs.findIndex((f) => f.name === OTHER && f.magic === OTHER);
   if (inside(bits, other))
     return `not fsname=${fs

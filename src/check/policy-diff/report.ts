@@ -1,5 +1,6 @@
-// The answer of a comparison of two policies, the same for IMA and IPE: differences with the rules that decide
-// on both sides, in words and as values, what one policy implies about the other, and what each rule is good for.
+// The answer of a comparison of two policies, the same for IMA and IPE: differences with the rules that
+// decide on both sides, in words and as values, what one policy implies about the other, and what each
+// rule is good for.
 
 /** What is different, from OLD to NEW. */
 export type DiffKind =
