@@ -236,6 +236,8 @@ export interface ImaState {
   /** `pcr:digest` of the entries that suppress duplicates. */
   readonly htable: ImmutableSet<string>;
   readonly violations: number;
+  /** The machine is going down: nothing is measured any more. */
+  readonly suspended: boolean;
   readonly binaryRuntimeSize: number;
   readonly iint: ImmutableMap<InodeKey, Iint>;
   readonly keys: KeyQueueState;

@@ -35,9 +35,10 @@ function buildStamp({ name, config }: KernelProfile): string {
  */
 export function stampsOf(
   profile: KernelProfile,
-  { initramfs }: KernelImage,
+  { initramfs, initramfsImage }: KernelImage,
   firmware: FirmwareSpec | undefined,
 ): Stamps {
   if (firmware !== undefined && !('uefi' in firmware)) return USUAL;
-  return { build: buildStamp(profile), initramfs: initramfs === undefined ? '' : stamp(initramfs) };
+  const own = initramfsImage ?? initramfs;
+  return { build: buildStamp(profile), initramfs: own === undefined ? '' : stamp(own) };
 }

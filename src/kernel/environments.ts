@@ -288,6 +288,8 @@ function machineListeners(r: Rooms): KernelListeners {
     kexecCmdline: (task, file, cmdline) => r.ima.kexecCmdline(task, file, cmdline),
     criticalData: (task, label, event, data, hashed) => r.ima.criticalData(task, label, event, data, hashed),
     kexecSegment: (pages) => r.ima.kexecSegmentSize(pages),
+    kexecEvent: (task, event, segment) => r.ima.kexecEvent(task, event, segment),
+    rebooting: () => r.ima.rebootNotifier(),
     kexecBuffer: (segment) => r.ima.kexecBuffer(segment),
     verifyModuleSignature: (content, pkcs7) => r.trust.verifyModule(content, pkcs7),
     verifyPkcs7: (data, pkcs7, keyring) => verifyDetached(r, data, pkcs7, keyring),

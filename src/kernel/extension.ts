@@ -13,6 +13,7 @@ import type { IpePropertyValue } from '../ipe/types.ts';
 import type { LsmModule } from '../lsm/stack.ts';
 import type { PseudoNode } from '../vfs/api.ts';
 import type { InodeKey } from '../vfs/types.ts';
+import type { ArchiveForm } from './cpio.ts';
 import type { KernelListeners } from './kernel.ts';
 import type { Rooms } from './rooms.ts';
 import type { Task } from './state.ts';
@@ -78,6 +79,8 @@ export interface ExtensionDeclaration<S> {
   /** An uploaded policy came into force; `replaced`: the rules that IMA started with are gone from now on. */
   imaPolicyLoaded?(x: ExtensionCursor<S>, replaced: boolean): void;
   readonly ipeProperties?: readonly ExtensionProperty<S>[];
+  /** Forms of archive members of an initial ram disk. */
+  readonly archiveForms?: readonly ArchiveForm[];
   readonly calls?: { readonly [name: string]: ExtensionCall<S> };
 }
 

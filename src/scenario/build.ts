@@ -5,6 +5,8 @@ import { concat, EMPTY, toHex, utf8 } from '../base/bytes.ts';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import type { BootChange, DiskSpec, FileSpec, MachineConfig, RawDiskSpec } from '../kernel/api.ts';
+import { writeArchive } from '../kernel/cpio.ts';
+import { ARCHIVE_FORMS } from '../proposals/cpio-xattrs/cpio-xattrs.ts';
 import { PROPOSALS } from '../proposals/registry.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import { DM_VERITY_DEFAULT, dmVerityFormat } from '../vfs/dmverity.ts';
@@ -15,7 +17,7 @@ import { armedFault } from './fault-form.ts';
 import { certificateOf, firmwareSpec } from './firmware.ts';
 import { makeKeys } from './keys.ts';
 import { checkBoot, checkMachine } from './machine-checks.ts';
-import type { BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
+import type { ArchiveForm, BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm, EvmForm, KeyForm } from './schema-data.ts';
 import type { PathStep, Source } from './source.ts';
 
@@ -283,6 +285,13 @@ function proposalsOf(b: Builder, names: readonly string[], place: readonly PathS
   return names.filter((name) => known.includes(name));
 }
 
+/** The bytes of an initramfs, given or made of files. */
+function archiveOf(b: Builder, form: ArchiveForm, place: Place, at: readonly PathStep[]): Uint8Array {
+  if (typeof form !== 'object' || !('format' in form)) return b.bytes(form, at);
+  const specs = fileSpecs(b, form.files, place, [...at, 'files']);
+  return writeArchive(specs, form.format === 'newc' ? {} : ARCHIVE_FORMS[`cpio_${form.format}`]);
+}
+
 /** The members that a machine and a later boot have in common. */
 function bootParts(
   b: Builder,
@@ -290,12 +299,15 @@ function bootParts(
   profile: KernelProfile,
   at: readonly PathStep[],
 ): Omit<BootChange, 'profile'> {
-  const { cmdline, firmware, initramfs, trusted_keys, proposals, ipe_boot_policy } = form;
+  const { cmdline, firmware, initramfs, initramfs_image, trusted_keys, proposals, ipe_boot_policy } = form;
   const place = { profile, uuid: NO_UUID };
   return {
     ...(cmdline === undefined ? {} : { cmdline }),
     ...(firmware === undefined ? {} : { firmware: firmwareSpec(b, firmware, [...at, 'firmware']) }),
     ...(initramfs === undefined ? {} : { initramfs: fileSpecs(b, initramfs, place, [...at, 'initramfs']) }),
+    ...(initramfs_image === undefined
+      ? {}
+      : { initramfsImage: archiveOf(b, initramfs_image, place, [...at, 'initramfs_image']) }),
     ...(trusted_keys === undefined
       ? {}
       : { trustedKeys: trustedKeys(b, trusted_keys, [...at, 'trusted_keys']) }),

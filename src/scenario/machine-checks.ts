@@ -121,6 +121,9 @@ function checkDisks(sink: CheckSink, disks: readonly DiskForm[]): void {
 /** Such mistakes of what a boot has. */
 export function checkBoot(sink: CheckSink, form: BootForm, at: readonly PathStep[]): void {
   checkFiles(sink, form.initramfs, [...at, 'initramfs']);
+  const archive = form.initramfs_image;
+  if (typeof archive === 'object' && 'files' in archive)
+    checkFiles(sink, archive.files, [...at, 'initramfs_image', 'files']);
 }
 
 /** All such mistakes of the `machine` part. */

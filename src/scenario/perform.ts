@@ -18,10 +18,11 @@ export interface Performed {
 
 /** The program of that name, once it runs; null while it does not. */
 function programActor(session: Session, memory: RunMemory, name: string): ActorCursor | null {
-  const pid = memory.programs[name]?.pid;
+  const program = memory.programs[name];
   const machine = session.machine as ScenarioMachine;
-  if (pid === undefined || machine.kernel.task(pid)?.bprm?.phase !== 'running') return null;
-  return session.program(name, pid);
+  const task = program === undefined ? undefined : machine.kernel.task(program.pid);
+  if (program === undefined || task?.bprm?.phase !== 'running') return null;
+  return session.program(name, program.pid, program.parent, (fd) => task.fds.has(fd));
 }
 
 /** One step; on a machine that panicked or is off only what acts from outside still happens. */
@@ -55,6 +56,7 @@ export function situationOf(
     pcr: (bank, pcr) => pcrValue(machine, bank, pcr),
     banks: banksOf(machine),
     reasons: new Set(events.flatMap((e) => (e.reason === undefined ? [] : [e.reason]))),
+    log: events.flatMap((e) => (e.kind === 'kernel.log' ? [String(e.data['line'])] : [])),
     policy: () => policyText(machine),
     iint: (path) => iintFlags(machine, path),
     data,

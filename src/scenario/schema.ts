@@ -7,6 +7,7 @@ import { FAULT_ARGS } from './fault-form.ts';
 import { checkSchema } from './schema-check.ts';
 import {
   bankName,
+  type DataForm,
   dataSchema,
   hexText,
   id32,
@@ -63,6 +64,8 @@ const files = z
   .record(z.string().regex(/^\//, 'an absolute path'), fileSchema)
   .describe('Absolute path: file. Directories on the way are made.');
 
+export const ARCHIVE_FORMATS = ['newc', 'magic_bump', 'newcx', 'metadata'] as const;
+
 export const DISK_TYPES = ['ext4', 'vfat'] as const;
 
 const disk = z
@@ -97,6 +100,19 @@ const disk = z
 
 const certificates = z.array(dataSchema.describe('A certificate: DER bytes, or PEM text.'));
 
+/** An initramfs as bytes, or the files that an archive is made of. */
+export type ArchiveForm =
+  | DataForm
+  | {
+      readonly format: (typeof ARCHIVE_FORMATS)[number];
+      readonly files: { readonly [path: string]: z.infer<typeof fileSchema> };
+    };
+
+const archiveSchema: z.ZodType<ArchiveForm> = z.union([
+  dataSchema,
+  z.strictObject({ format: z.enum(ARCHIVE_FORMATS).describe('How its members are written.'), files }),
+]);
+
 export const machineSchema = z
   .strictObject({
     profile: z.string().optional().describe('Kernel profile; default linux-6.12.107.'),
@@ -117,6 +133,9 @@ export const machineSchema = z
       .describe('`none`, or the PCR banks; default sha1, sha256, sha384, sha512.'),
     firmware: firmwareSchema.optional(),
     initramfs: files.optional().describe('Files of the initramfs; /init is always there.'),
+    initramfs_image: archiveSchema
+      .optional()
+      .describe('An uncompressed cpio archive that is unpacked over it, with its own /init.'),
     disks: z.array(disk).optional().describe('Disks; the default is one empty ext4 disk `vdc`.'),
     trusted_keys: z
       .strictObject({
@@ -148,6 +167,7 @@ export const bootSchema = machineSchema
     cmdline: true,
     firmware: true,
     initramfs: true,
+    initramfs_image: true,
     trusted_keys: true,
     ipe_boot_policy: true,
     proposals: true,

@@ -146,11 +146,15 @@ export class Session {
     return new ActorCursor(this, key);
   }
 
-  /** A program that was started as a child of an actor, with slots and mappings of its own. */
-  program(name: string, pid: Pid): ActorCursor {
+  /**
+   * A program that was started as a child of an actor: it has the descriptors that it inherited under the
+   * names that they have there, and mappings of its own.
+   */
+  program(name: string, pid: Pid, parent: string, open: (fd: number) => boolean): ActorCursor {
     const key = `program:${name}`;
     if (this.state.actors.get(key)?.pid !== pid) {
-      const actor: ActorState = { pid, slots: ImmutableMap(), maps: ImmutableMap() };
+      const inherited = this.state.actors.get(parent)?.slots ?? ImmutableMap<string, number>();
+      const actor: ActorState = { pid, slots: inherited.filter(open), maps: ImmutableMap() };
       this.state = { ...this.state, actors: this.state.actors.set(key, actor) };
     }
     return new ActorCursor(this, key);

@@ -154,6 +154,7 @@ function retOf(report: StepReport): string {
   if (typeof result['signal'] === 'number') return `sig=${result['signal']}`;
   if (typeof result['rc'] === 'number' && result['rc'] !== 0) return `rc=0x${result['rc'].toString(16)}`;
   if (typeof result['verifies'] === 'boolean') return quoteWord(result);
+  if (typeof result['verdict'] === 'string') return result['verdict'];
   return '0';
 }
 

@@ -99,6 +99,12 @@ export interface Credential {
   readonly secret: Uint8Array;
 }
 
+/** TPM2_LoadExternal of a public area; value = the handle. */
+export function loadPublic(port: TpmPort, area: Uint8Array): TpmAnswer<number> {
+  const p = new Writer('be').u16(0).u16(area.length).bytes(area).u32(TPM_RH_NULL).finish();
+  return answer(port.execute(command(TPM_CC_LOAD_EXTERNAL, [], 0, p)), (r) => r.u32());
+}
+
 /** What a verifier does with a TPM of its own: a secret for whoever has the EK and a key of that name. */
 export function makeCredential(
   port: TpmPort,
@@ -106,8 +112,7 @@ export function makeCredential(
   credential: Uint8Array,
   name: Uint8Array,
 ): TpmAnswer<Credential> {
-  const external = new Writer('be').u16(0).u16(ekPublic.length).bytes(ekPublic).u32(TPM_RH_NULL).finish();
-  const loaded = answer(port.execute(command(TPM_CC_LOAD_EXTERNAL, [], 0, external)), (r) => r.u32());
+  const loaded = loadPublic(port, ekPublic);
   if (loaded.value === null) return loaded;
   const p = new Writer('be').u16(credential.length).bytes(credential).u16(name.length).bytes(name).finish();
   const made = answer(port.execute(command(TPM_CC_MAKE_CREDENTIAL, [loaded.value], 0, p)), (r) => {

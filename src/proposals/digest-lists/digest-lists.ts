@@ -1,7 +1,7 @@
-// Digest lists (DIGLIM, named in the posting of IPE v9, 2023): packages are signed, the files in them are not.
-// A list of a package's digests, signed by the distributor, is loaded into the kernel; IPE and IMA ask whether
-// the digest of a file is in a list. Lists have no versions and bind no names, which is part of the story.
-// Formats of package managers are left out: a list is text, `sha256:HEX` a line, in a signed message.
+// Digest lists (DIGLIM, named in the posting of IPE v9, 2023): packages are signed, the files in them are
+// not. A list of a package's digests, signed by the distributor, is loaded into the kernel; IPE and IMA ask
+// whether the digest of a file is in a list. Lists have no versions and bind no names, which is part
+// of the story. Formats of package managers are left out: a list is text, `sha256:HEX` a line, in a signed message.
 
 import { Map as ImmutableMap } from 'immutable';
 import { fromLatin1, toHex, utf8 } from '../../base/bytes.ts';

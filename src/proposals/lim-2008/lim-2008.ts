@@ -1,7 +1,7 @@
 // IMA as it was posted in May 2008: one provider behind an integrity API with must_measure(),
-// collect_measurement(), store_measurement() and template_display(), for files and for generic template data.
-// What the message does not show follows the later revision of the series. It stands beside the merged IMA or,
-// with CONFIG_IMA=n, in its place, and measures only. Conditions of LSMs and ima_mode= are left out.
+// collect_measurement(), store_measurement() and template_display(), for files and generic template data.
+// What the message does not show follows the later revision of the series. It stands beside the merged IMA
+// or, with CONFIG_IMA=n, in its place, and measures only. Conditions of LSMs and ima_mode= are left out.
 
 import { Map as ImmutableMap } from 'immutable';
 import { concat, fromLatin1, utf8 } from '../../base/bytes.ts';

@@ -226,9 +226,27 @@ const kexecFile = defineOp({
 
 const kexecLoad = defineOp({
   name: 'kexec_load',
-  help: 'kexec_load(2) without segments',
-  args: { kflags: NUMBER.optional() },
-  run: ({ actor: { sys } }, args) => result(sys.kexecLoad(num(args.kflags, 0))),
+  help: 'reads a kernel (and an initrd) itself and loads them with kexec_load(2); without a path it unloads',
+  args: {
+    kflags: NUMBER.optional(),
+    path: PATH.optional(),
+    initrd: z.string().optional(),
+    cmdline: z.string().optional(),
+  },
+  run({ actor: { sys } }, args) {
+    const flags = num(args.kflags, 0);
+    if (args.path === undefined) return result(sys.kexecLoad(flags));
+    const kernel = slurp(sys, args.path);
+    if (!kernel.ok) return failedAt('open', kernel.errno);
+    const initrd = args.initrd === undefined ? null : slurp(sys, args.initrd);
+    if (initrd !== null && !initrd.ok) return failedAt('open_initrd', initrd.errno);
+    const segments = {
+      cmdline: args.cmdline ?? '',
+      kernelLength: kernel.value.length,
+      initrdLength: initrd === null ? null : initrd.value.length,
+    };
+    return result(sys.kexecLoad(flags, segments));
+  },
 });
 
 const personality = defineOp({

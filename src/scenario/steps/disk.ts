@@ -3,10 +3,8 @@
 // task of the machine does this, so no hook sees it.
 
 import * as z from 'zod';
-import type { Err } from '../../base/errno.ts';
 import type { VfsApi } from '../../vfs/api.ts';
-import { S_IFMT, S_IFREG } from '../../vfs/constants.ts';
-import type { Inode, Superblock, Xattr } from '../../vfs/types.ts';
+import type { Inode, Superblock } from '../../vfs/types.ts';
 import { bytesOf, contentOf, DATA, NUMBER, num, type OpResult, result } from '../ops/types.ts';
 import { ownerText } from '../schema-data.ts';
 import { defineStep, type StepContext } from './types.ts';
@@ -17,11 +15,6 @@ const INSIDE = z.string().describe('Path from the root of the disk.');
 /** What of the machine lies open to whoever holds its disks. */
 interface Opened {
   readonly vfs: VfsApi;
-  readonly kernel: {
-    readonly state: {
-      readonly hashTrees: readonly { readonly dataDevice: string; readonly hashDevice: string }[];
-    };
-  };
 }
 
 function opened(context: StepContext): Opened {
@@ -44,88 +37,49 @@ function inodeAt(vfs: VfsApi, sb: Superblock, path: string): Inode | null {
   return inode;
 }
 
-/** A hash tree that was made over the disk does not fit any more. */
-function spoilTrees({ vfs, kernel }: Opened, disk: string): void {
-  const spoilt = kernel.state.hashTrees.filter((t) => t.dataDevice === disk).map((t) => t.hashDevice);
-  const { blocks } = vfs.state;
-  const changed = [...new Set([...blocks.changed, ...spoilt])];
-  if (spoilt.length > 0) vfs.state = { ...vfs.state, blocks: { ...blocks, changed } };
-}
-
-function withXattr(xattrs: readonly Xattr[], name: string, value: Uint8Array | null): readonly Xattr[] {
-  const others = xattrs.filter((x) => x.name !== name);
-  return value === null ? others : [...others, { name, value }];
-}
-
-/** The new node is on the disk; blocks that the old content had are given anew. */
-function put(machine: Opened, sb: Superblock, disk: string, path: string, node: Partial<Inode>): Err {
-  const { vfs } = machine;
-  const { mode = S_IFREG | 0o644, uid = 0, gid = 0, content, xattrs } = node;
-  const old = inodeAt(vfs, sb, path);
-  if (old !== null && (old.mode & S_IFMT) !== (mode & S_IFMT)) return 'EINVAL';
-  const at = vfs.populate({ mount: 0, dentry: sb.root }, path, {
-    mode,
-    uid,
-    gid,
-    ...(content == null ? {} : { content }),
-    ...(xattrs === undefined ? {} : { xattrs }),
-  });
-  const { blocks } = vfs.state;
-  const files = blocks.files.delete(vfs.inodeOf(at).key);
-  vfs.state = { ...vfs.state, blocks: { ...blocks, files } };
-  spoilTrees(machine, disk);
-  return 0;
-}
-
-function remove(machine: Opened, sb: Superblock, disk: string, path: string): Err {
-  const { vfs } = machine;
-  let dentry = sb.root;
-  for (const name of path.split('/').filter((n) => n !== '')) {
-    const child = vfs.inode(vfs.dentry(dentry).inode).children?.get(name);
-    if (child === undefined) return 'ENOENT';
-    dentry = child;
-  }
-  vfs.depopulate({ mount: 0, dentry });
-  spoilTrees(machine, disk);
-  return 0;
-}
-
 const edit = defineStep({
   name: 'disk_edit',
-  help: 'another computer changes a file of a disk that is not mounted: content, owner, mode, one attribute',
+  help: 'another computer changes a file of a disk that is not mounted, or whose machine is off; no hook sees it',
   args: {
     disk: DISK,
     path: INSIDE,
     data: DATA.optional(),
     mode: NUMBER.optional().describe('Permission bits; "0755" is octal.'),
     owner: ownerText.optional(),
-    xattr: z.string().optional().describe('Attribute to set to `value`, or to remove without one.'),
+    xattr: z
+      .string()
+      .optional()
+      .describe('Attribute that gets `value`, or that of the file `from`; without both it is removed.'),
     value: DATA.optional(),
-    from: z.string().optional().describe('Takes content, owner, mode and attributes of this file first.'),
-    remove: z.boolean().optional().describe('Removes the file.'),
+    from: z
+      .string()
+      .optional()
+      .describe('Takes content, owner, mode and attributes of this file first; with `xattr` only that one.'),
+    directory: z.boolean().optional().describe('Makes a directory.'),
+    symlink: z.string().optional().describe('Makes a symbolic link to this path.'),
+    rename: z.string().optional().describe('New path.'),
+    remove: z.boolean().optional().describe('Removes the file before anything else is done.'),
   },
-  run: (context, args): OpResult => {
-    const machine = opened(context);
-    const sb = superblockOf(machine.vfs, args.disk);
-    if (sb === null) return result('ENODEV');
-    if (sb.mounted > 0) return result('EBUSY');
-    if (args.remove === true) return result(remove(machine, sb, args.disk, args.path));
-    const base = inodeAt(machine.vfs, sb, args.from ?? args.path);
-    if (base === null && (args.from !== undefined || args.data === undefined)) return result('ENOENT');
-    const type = base === null ? S_IFREG : base.mode & S_IFMT;
-    const [uid, gid] = (args.owner ?? '').split(':').map(Number);
-    const bits = num(args.mode, base === null ? 0o644 : base.mode & 0o7777);
-    const xattrs = base?.xattrs ?? [];
-    const named = args.xattr === undefined ? null : args.xattr;
+  outside: true,
+  run: ({ session: { machine } }, args): OpResult => {
+    if (machine.editDisk === undefined) return { err: 'ENOSYS' };
+    const { disk, path, data, owner, xattr, from, directory, symlink, rename, remove } = args;
+    const [uid = 0, gid = 0] = (owner ?? '').split(':').map(Number);
     const value = args.value === undefined ? null : bytesOf(args.value);
-    const node: Partial<Inode> = {
-      mode: type | bits,
-      uid: args.owner === undefined ? (base?.uid ?? 0) : (uid ?? 0),
-      gid: args.owner === undefined ? (base?.gid ?? 0) : (gid ?? 0),
-      content: args.data === undefined ? (base?.content ?? null) : contentOf(args.data),
-      xattrs: named === null ? xattrs : withXattr(xattrs, named, value),
-    };
-    return result(put(machine, sb, args.disk, args.path, node));
+    const labelled = xattr === undefined ? {} : { xattr: { name: xattr, value: from ?? value } };
+    const err = machine.editDisk(disk, {
+      path,
+      ...(data === undefined ? {} : { content: contentOf(data) }),
+      ...(args.mode === undefined ? {} : { mode: num(args.mode, 0) & 0o7777 }),
+      ...(owner === undefined ? {} : { owner: { uid, gid } }),
+      ...labelled,
+      ...(xattr === undefined && from !== undefined ? { from } : {}),
+      ...(directory === undefined ? {} : { directory }),
+      ...(symlink === undefined ? {} : { symlink }),
+      ...(rename === undefined ? {} : { rename }),
+      ...(remove === undefined ? {} : { remove }),
+    });
+    return result(err);
   },
 });
 

@@ -6,9 +6,11 @@ import { DISK_STEPS } from './disk.ts';
 import { EXEC_STEPS } from './exec.ts';
 import { FAULT_STEPS } from './faults.ts';
 import { KEY_STEPS } from './keys.ts';
+import { OTHER_TPM_STEPS } from './other-tpm.ts';
 import { POWER_STEPS } from './power.ts';
 import { TPM_STEPS } from './tpm.ts';
 import type { ScenarioOp } from './types.ts';
+import { VERIFY_LIST_STEPS } from './verify-list.ts';
 
 export const SCENARIO_OPS: readonly ScenarioOp[] = [
   ...BUFFER_STEPS,
@@ -17,8 +19,10 @@ export const SCENARIO_OPS: readonly ScenarioOp[] = [
   ...EXEC_STEPS,
   ...FAULT_STEPS,
   ...KEY_STEPS,
+  ...OTHER_TPM_STEPS,
   ...POWER_STEPS,
   ...TPM_STEPS,
+  ...VERIFY_LIST_STEPS,
 ];
 
 const byName: ReadonlyMap<string, ScenarioOp> = new Map(SCENARIO_OPS.map((d) => [d.name, d]));

@@ -2,10 +2,12 @@
 // result of a call that went well and that the TPM may have refused all the same.
 
 import * as z from 'zod';
+import { EMPTY, utf8 } from '../../base/bytes.ts';
 import type { HashName } from '../../crypto/provider.ts';
 import { describeRc } from '../../tpm/rc.ts';
+import { looseHex } from '../data.ts';
 import type { OpResult } from '../ops/types.ts';
-import { BANK_NAMES, bankName } from '../schema-data.ts';
+import { BANK_NAMES, bankName, hexText } from '../schema-data.ts';
 import type { BankSelection, TpmPort } from '../tpm-client.ts';
 import type { StepContext } from './types.ts';
 
@@ -39,3 +41,13 @@ export const NO_TPM: OpResult = { err: 'ENODEV' };
 export function answered(rc: number): OpResult {
   return { err: 'OK', rc, rc_text: describeRc(rc) };
 }
+
+export function nonceBytes(form: string | { readonly hex: string } | undefined): Uint8Array {
+  if (form === undefined) return EMPTY;
+  return typeof form === 'string' ? utf8(form) : looseHex(form.hex);
+}
+
+export const NONCE = z
+  .union([z.string(), z.strictObject({ hex: hexText })])
+  .describe("The verifier's nonce, as text or {hex}.");
+export const QUOTE_NAME = z.string().describe('Name of the quote; default `quote`.');

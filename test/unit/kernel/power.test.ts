@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { initialTransition, transition } from 'xstate';
-import { EMPTY, fromHex, toHex, utf8 } from '../../../src/base/bytes.ts';
+import { concat, EMPTY, fromHex, toHex, utf8 } from '../../../src/base/bytes.ts';
 import { type KernelProfile, PROFILES } from '../../../src/base/profile.ts';
+import { crypto } from '../../../src/crypto/provider.ts';
 import { Machine } from '../../../src/kernel/machine.ts';
 import { powerMachine, powerTable } from '../../../src/kernel/power.machine.ts';
 import { clockInfo } from '../../../src/tpm/clock.ts';
@@ -233,6 +234,9 @@ describe('sleep', () => {
     expect(pcr(m, 7) === '00'.repeat(32)).toBe(empty);
     expect(pcr(m, 10)).toBe('00'.repeat(32));
     expect(counters(m).reset).toBe(2);
+    const error = crypto().hash('sha256', fromHex('01000000'));
+    const spoilt = toHex(crypto().hash('sha256', concat(new Uint8Array(32), error)));
+    expect(pcr(m, 3)).toBe(empty ? '00'.repeat(32) : spoilt);
   });
 
   it('silent firmware leaves a TPM that wants TPM2_Startup', () => {
@@ -382,5 +386,30 @@ describe('blocks of a disk', () => {
     m.power.reset('orderly');
     mountAll(m);
     expect([read(m.sys(1), '/mnt/f'), read(m.sys(1), '/mnt/g')]).toEqual(['evil', 'more']);
+  });
+});
+
+describe('a disk that is not mounted on a machine that runs', () => {
+  it('can be edited as well: whole files, blocks anew, mounts as they were', () => {
+    const files = { '/a': file('a\n', 0o750), '/b': file('b\n') };
+    const m = machine({ disks: [disk(files), disk({ '/x': file('x\n') }, 'vdd')] });
+    const sys = m.sys(1);
+    sys.setxattr('/mnt/a', 'user.n', utf8('1'));
+    sys.setxattr('/mnt/b', 'user.gone', utf8('1'));
+    expect(m.editDisk('vdc', { path: '/b', from: '/a' })).toBe('EBUSY');
+    expect(sys.umount('/mnt')).toBe(0);
+    const mounts = m.vfs.state.mounts;
+    expect(m.editDisk('vdc', { path: '/b', from: '/a' })).toBe(0);
+    expect(
+      m.editDisk('vdc', { path: '/c', from: '/a', content: { kind: 'bytes', bytes: utf8('c\n') } }),
+    ).toBe(0);
+    expect(m.editDisk('vdc', { path: '/c', from: '/none' })).toBe('ENOENT');
+    expect(m.vfs.state.mounts).toBe(mounts);
+    expect(sys.mount('/dev/vdc', '/mnt', 'ext4', [], '')).toBe(0);
+    expect([read(sys, '/mnt/b'), read(sys, '/mnt/c')]).toEqual(['a\n', 'c\n']);
+    expect(sys.listxattr('/mnt/b')).toMatchObject({ ok: true, value: ['user.n'] });
+    expect(sys.stat('/mnt/b')).toMatchObject({ ok: true, value: { mode: 0o100750 } });
+    expect(m.editDisk('vdd', { path: '/x', remove: true })).toBe(0);
+    expect(sys.umount('/mnt')).toBe(0);
   });
 });
