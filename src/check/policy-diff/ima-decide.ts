@@ -70,7 +70,7 @@ const does = (rule: ImaRule | undefined): boolean =>
  * Which labels a rule lets through.
  * @kernel security/integrity/ima/ima_appraise.c xattr_verify()
  */
-function appraised(rule: ImaRule, verity: boolean): Effect {
+function appraised(rule: ImaRule, verity: boolean, directio: boolean): Effect {
   const kinds: string[] = [];
   if (has(rule, C.IMA_DIGSIG_REQUIRED)) kinds.push(verity ? 'sigv3' : 'imasig');
   else if (verity) kinds.push('fs-verity hash', 'fs-verity imasig', 'sigv3');
@@ -78,6 +78,8 @@ function appraised(rule: ImaRule, verity: boolean): Effect {
   if (has(rule, C.IMA_MODSIG_ALLOWED)) kinds.push('modsig');
   const needs = kinds.join(' or ');
   if (!has(rule, C.IMA_CHECK_BLACKLIST)) kinds.push('revoked signature');
+  // Whatever label it has: see process_measurement().
+  if (directio) kinds.push('O_DIRECT');
   const algos = has(rule, C.IMA_VALIDATE_ALGOS) ? rule.allowedAlgos : ALL_ALGOS;
   const names = HASH_ALGO_NAME.filter((_, i) => (algos & (1 << i)) !== 0);
   const only = algos === ALL_ALGOS ? '' : ` (${names.join(', ')})`;
@@ -85,7 +87,7 @@ function appraised(rule: ImaRule, verity: boolean): Effect {
   const signed = has(rule, C.IMA_DIGSIG_REQUIRED) ? revoked : '';
   return {
     key: `a:${kinds.join()}:${algos}`,
-    text: `needs ${needs}${only}${signed}`,
+    text: `needs ${needs}${only}${signed}${directio ? ', nothing with O_DIRECT' : ''}`,
     accepts: { kinds, algos },
   };
 }
@@ -223,9 +225,11 @@ export class Decisions {
   }
 
   appraise(): Ref {
-    const out = this.#d.combine(this.chain(C.IMA_APPRAISE), this.#verity, (leaf, verity) => {
+    const bits = this.#d.combine(this.#verity, this.#flag(C.IMA_PERMIT_DIRECTIO), (v, d) => v + 2 * d);
+    const out = this.#d.combine(this.chain(C.IMA_APPRAISE), bits, (leaf, both) => {
       const rule = this.#rule(leaf);
-      return this.#id(rule === undefined || !does(rule) ? NOT_APPRAISED : appraised(rule, verity === 1));
+      if (rule === undefined || !does(rule)) return this.#id(NOT_APPRAISED);
+      return this.#id(appraised(rule, (both & 1) !== 0, (both & 2) !== 0));
     });
     return this.#onUse(out);
   }
@@ -263,7 +267,7 @@ export class Decisions {
   }
 
   /**
-   * Whether a new file, or one whose mode or owner changed, has its label kept: any action or flag counts.
+   * Whether a new file, or one whose mode or owner changed, has its label kept; every action or flag counts.
    * @kernel security/integrity/ima/ima_appraise.c ima_must_appraise()
    */
   keepsLabel(): Ref {
@@ -297,7 +301,10 @@ export class Decisions {
       d.map(cached, (v) => v & ~8),
       cached,
     );
-    const directio = d.map(this.#flag(C.IMA_PERMIT_DIRECTIO), (v) => v * 2);
+    // Where the use is appraised, direct I/O is one more way to be let through.
+    const directio = d.combine(this.#flag(C.IMA_PERMIT_DIRECTIO), this.chain(C.IMA_APPRAISE), (v, leaf) =>
+      does(this.#rule(leaf)) ? 0 : v * 2,
+    );
     const bits = d.combine(
       d.combine(own, directio, (a, b) => a | b),
       this.#verity,
