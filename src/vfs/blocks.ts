@@ -327,7 +327,7 @@ export function changeBelow(core: Core, key: InodeKey, offset: number, data: Uin
 export function settleDisks(core: Core): void {
   for (const { id, device } of core.state.superblocks.values()) if (device !== null) writeBackAll(core, id);
   for (const device of core.state.blocks.pending.keys()) deviceSync(core, device);
-  dropPages(core);
+  for (const key of core.state.blocks.files.keys()) uncache(core, key);
 }
 
 /** Bytes of a block device as far as they are known: files in their blocks, zeros elsewhere. */
