@@ -25,6 +25,7 @@ import { measuredBoot } from './measured-boot.ts';
 import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate.ts';
 import { powerTable } from './power.machine.ts';
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
+import { KERNEL_REASON } from './reasons.ts';
 import type { Rooms } from './rooms.ts';
 import { securityfsNodes } from './securityfs.ts';
 import { type BootSetup, kernelTask, newKernel, ramPagesOf, type Task } from './state.ts';
