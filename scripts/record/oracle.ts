@@ -93,12 +93,16 @@ interface RawResult {
   readonly console_tail?: string;
   readonly notpm?: boolean;
   readonly final?: { readonly log?: readonly string[] };
+  /** What the second kernel did; without `final` it did not reach its end. */
+  readonly stage2?: { readonly final?: unknown };
   readonly ops: readonly { readonly op: string; readonly result: { readonly err: string } }[];
 }
 
 /** What makes a run useless as a record; null when it is good. */
 function defect(raw: RawResult): string | null {
   if (raw.incomplete) return `the boot did not reach its end\n${raw.console_tail ?? ''}`;
+  if (raw.stage2 !== undefined && raw.stage2.final === undefined)
+    return 'the second kernel did not reach its end';
   const bypass = raw.final?.log?.some((line) => line.includes('No TPM chip found')) === true;
   if (bypass && raw.notpm !== true) return 'the kernel did not find its TPM in time';
   const bad = raw.ops.findIndex((o) => ['NOT_RUN', 'ACTOR_DIED', 'ENOSYS'].includes(o.result.err));

@@ -15,8 +15,8 @@ export interface KernelSwitches {
   readonly kdumpWithoutList: boolean;
   /** "ima: kexec: move IMA log copy from kexec load to execute". */
   readonly kexecCopyAtExecute: boolean;
-  /** "ima: fix out-of-bounds read in xattr_verify()". */
-  readonly xattrLengthChecked: boolean;
+  /** "evm: Use ordered xattrs list to calculate HMAC in evm_init_hmac()": before, in the LSM's order. */
+  readonly initHmacInListOrder: boolean;
   /** "ima: Instantiate file_truncate and path_truncate hooks". */
   readonly truncateHooks: boolean;
   /**
@@ -53,7 +53,7 @@ const ALL_6_12_107: KernelSwitches = {
   lsmMatchErrorIsNoMatch: true,
   kdumpWithoutList: true,
   kexecCopyAtExecute: true,
-  xattrLengthChecked: true,
+  initHmacInListOrder: true,
   truncateHooks: true,
   digestPerBank: true,
   bootAggregateOfBank: true,
@@ -68,7 +68,7 @@ const OF_6_12_0: KernelSwitches = {
   lsmMatchErrorIsNoMatch: false,
   kdumpWithoutList: false,
   kexecCopyAtExecute: false,
-  xattrLengthChecked: false,
+  initHmacInListOrder: false,
   truncateHooks: false,
   digestPerBank: true,
   bootAggregateOfBank: true,
@@ -79,6 +79,11 @@ const OF_6_12_0: KernelSwitches = {
 /** The options that the simulator asks for, as a distribution-like build sets them. */
 export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_AUDIT: 'y',
+  CONFIG_BPF_SYSCALL: 'y',
+  CONFIG_BPF_UNPRIV_DEFAULT_OFF: 'y',
+  CONFIG_SECCOMP_FILTER: 'y',
+  CONFIG_IP_NF_IPTABLES: 'y',
+  CONFIG_FW_LOADER_USER_HELPER: 'y',
   CONFIG_IMA: 'y',
   CONFIG_IMA_KEXEC: 'y',
   CONFIG_IMA_MEASURE_PCR_IDX: '10',
@@ -122,6 +127,7 @@ export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_MODULE_SIG: 'y',
   CONFIG_MODULE_SIG_FORCE: 'n',
   CONFIG_KEXEC_SIG: 'n',
+  CONFIG_CRASH_DUMP: 'n',
   CONFIG_CRYPTO_MD5: 'y',
   CONFIG_CRYPTO_RMD160: 'y',
   CONFIG_CRYPTO_SHA1: 'y',

@@ -27,6 +27,9 @@ export interface SubjectDocument {
   readonly keys?: { readonly [name: string]: KeyForm };
   readonly machine?: { readonly [member: string]: unknown };
   readonly steps: readonly StepForm[];
+  readonly check?: {
+    readonly workload?: readonly { readonly name: string; readonly steps: readonly StepForm[] }[];
+  };
   readonly [member: string]: unknown;
 }
 
@@ -47,6 +50,10 @@ export interface Subject {
   readonly start: Moment;
   /** What its own steps did, one transition each. */
   readonly setup: readonly Transition[];
+  /** Tasks that must work, as the document writes them. */
+  readonly workload: readonly { readonly name: string; readonly steps: readonly StepForm[] }[];
+  /** Steps that the machine takes by itself: at its start, and for its tasks. */
+  readonly duties: ReadonlySet<StepForm>;
   /** Contents that the owner vouches for. */
   readonly trusted: ReadonlySet<ContentName>;
   readonly outdated: ReadonlySet<ContentName>;
@@ -163,6 +170,7 @@ export function subjectOf(scenario: Scenario): Subject {
   const start = setup.at(-1)?.after ?? booted;
   const { trusted, outdated } = judge(scenario, check, start);
   const forms = formsOf(document, scenario);
+  const workload = document.check?.workload ?? [];
   return {
     scenario,
     check,
@@ -171,13 +179,16 @@ export function subjectOf(scenario: Scenario): Subject {
     reader,
     start,
     setup,
+    workload,
+    duties: new Set([...document.steps, ...workload.flatMap((t) => t.steps)]),
     trusted,
     outdated,
     installed: installedOf(start, trusted),
     formOf: (content) => {
       const known = forms.get(contentName(content));
       if (known !== undefined) return known;
-      return { hex: content.kind === 'bytes' ? toHex(content.bytes) : '' };
+      if (content.kind === 'bytes') return { hex: toHex(content.bytes) };
+      return { opaque: content.label, len: content.length, digests: { ...content.digests } };
     },
   };
 }

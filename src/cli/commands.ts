@@ -36,6 +36,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./lint.ts')).lintCommand(),
   },
   {
+    name: 'gaps',
+    summary: 'which ways of data into the kernel a policy measures, appraises, enforces, or misses',
+    load: async () => (await import('./gaps.ts')).gapsCommand(),
+  },
+  {
     name: 'export',
     summary: 'run a scenario and write lists, registers, quote, key, event log and trace as files',
     load: async () => (await import('./export.ts')).exportCommand(),

@@ -8,7 +8,7 @@ import { countText, plainDiagnostics, renderDiagnostics } from './frame.ts';
 import { type ColorChoice, CommandError, colorOption, colorsFor, EXIT, out, readInput } from './terminal.ts';
 
 const KINDS = ['ima', 'ipe', 'scenario'] as const;
-type Kind = (typeof KINDS)[number];
+export type Kind = (typeof KINDS)[number];
 const LIMIT = 4 * 1024 * 1024;
 
 interface LintOptions {
@@ -24,7 +24,7 @@ interface Linted {
 }
 
 /** What a text looks like, when the caller does not say. */
-function guessKind(file: string, text: string): Kind {
+export function guessKind(file: string, text: string): Kind {
   if (/\.ya?ml$/.test(file)) return 'scenario';
   const first = /^(?!\s*#)\s*(\S+)/m.exec(text)?.[1] ?? '';
   if (first.startsWith('policy_name=')) return 'ipe';
@@ -32,7 +32,7 @@ function guessKind(file: string, text: string): Kind {
   throw new CommandError(EXIT.usage, `${file}: cannot tell what this is`, `say --kind ${KINDS.join('|')}`);
 }
 
-async function lintOne(file: string, bytes: Uint8Array, kind: Kind): Promise<LintReport> {
+export async function lintOne(file: string, bytes: Uint8Array, kind: Kind): Promise<LintReport> {
   if (kind === 'ipe') {
     const { lintIpePolicy } = await import('../ipe/lint.ts');
     return lintIpePolicy(bytes);

@@ -7,7 +7,7 @@ import { Writer } from '../base/codec.ts';
 import { type Errno, fail, ok, type Result } from '../base/errno.ts';
 import { enabled, type KernelProfile } from '../base/profile.ts';
 import { crypto } from '../crypto/provider.ts';
-import { cryptoHasAlg, HASH_ALGO__LAST, HASH_ALGO_NAME, kernelHash } from '../integrity/hash-info.ts';
+import { cryptoHasAlg, HASH_ALGO_NAME, kernelHash } from '../integrity/hash-info.ts';
 import { EVM_XATTR_HMAC, EVM_XATTR_PORTABLE_DIGSIG, XATTR_NAME_IMA } from '../integrity/xattr.ts';
 import type { Inode, Superblock } from '../vfs/types.ts';
 import type { EvmXattr } from './state.ts';
@@ -58,7 +58,7 @@ function keyed(request: DigestRequest, data: Uint8Array): Result<Uint8Array> {
     if (request.hmacKey === null) return fail('ENOKEY');
     return ok(crypto().hmac('sha1', request.hmacKey, data));
   }
-  const name = request.algo < HASH_ALGO__LAST ? HASH_ALGO_NAME[request.algo] : undefined;
+  const name = HASH_ALGO_NAME[request.algo];
   if (name === undefined) return fail('EINVAL');
   if (!cryptoHasAlg(request.profile, name)) return fail('ENOENT');
   return ok(kernelHash(name, data));

@@ -4,7 +4,7 @@
 
 import { equalBytes, fromLatin1, utf8 } from '../base/bytes.ts';
 import { type Err, ok, type Result } from '../base/errno.ts';
-import type { KernelProfile } from '../base/profile.ts';
+import { enabled, type KernelProfile } from '../base/profile.ts';
 import type { Trace } from '../base/trace.ts';
 import { AUDIT_INTEGRITY_METADATA, type Audit } from '../integrity/audit.ts';
 import { integrityDigsigVerify } from '../integrity/digsig.ts';
@@ -257,7 +257,8 @@ export class Evm implements EvmApi {
 
   /** @kernel security/integrity/evm/evm_main.c evm_metadata_changed() */
   metadataChanged(inode: InodeKey, metadataInode: InodeKey): boolean {
-    const { vfs } = this.env;
+    const { vfs, profile } = this.env;
+    if (!enabled(profile, 'CONFIG_EVM')) return false;
     const known = this.iint(inode).metadata;
     const now = vfs.inode(metadataInode);
     const same = known !== null && known.inode === metadataInode && known.version === now.iVersion;
@@ -267,6 +268,7 @@ export class Evm implements EvmApi {
   }
 
   readProtectedXattrs(inode: InodeKey, type: 'n' | 'l' | 'v'): Uint8Array | null {
+    if (!enabled(this.env.profile, 'CONFIG_EVM')) return null;
     return readProtectedXattrs(
       this.env.vfs,
       this.state.xattrs.map((x) => x.name),
@@ -461,9 +463,12 @@ export class Evm implements EvmApi {
   ): Result<readonly Xattr[]> {
     if (!this.#has(st.EVM_INIT_HMAC) || !soFar.some((x) => this.isProtected(x.name))) return ok([]);
     const { vfs, profile } = this.env;
+    const listed = profile.switches.initHmacInListOrder
+      ? this.state.xattrs
+      : soFar.filter((x) => this.isProtected(x.name));
     const digest = calcHmacOrHash({
       profile,
-      xattrs: this.state.xattrs.map((x) => ({ ...x, enabled: true })),
+      xattrs: listed.map((x) => ({ name: x.name, enabled: true })),
       get: (n) => soFar.find((x) => x.name === n)?.value,
       inode,
       sb: { ...vfs.superblock(inode.sb), xattrs: true, userNs: 0 },

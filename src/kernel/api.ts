@@ -9,7 +9,9 @@ import type { HashName } from '../crypto/provider.ts';
 import type { AuditState } from '../integrity/audit.ts';
 import type { Stat } from '../vfs/api.ts';
 import type { Content, FsType, Xattr } from '../vfs/types.ts';
+import type { BufferKind } from './buffer-calls.ts';
 import type { PlainRecord } from './extension.ts';
+import type { Fallback } from './firmware-loader.ts';
 
 export type Pid = number;
 
@@ -68,9 +70,51 @@ export interface FirmwareEvent {
   readonly event?: Uint8Array;
 }
 
+/** An entry of a signature database of UEFI: a certificate (DER), the hash of an image or of a certificate. */
+export type SignatureEntry =
+  | { readonly cert: Uint8Array }
+  | { readonly sha256: Uint8Array }
+  | { readonly certSha256: Uint8Array };
+
+/** A UEFI machine by what its owner set up; every member has a default. */
+export interface UefiSpec {
+  /** Value of the variable SecureBoot; default true. */
+  readonly secureBoot?: boolean;
+  readonly pk?: readonly SignatureEntry[];
+  readonly kek?: readonly SignatureEntry[];
+  readonly db?: readonly SignatureEntry[];
+  readonly dbx?: readonly SignatureEntry[];
+  /** Shim's own databases; without them shim measures none. */
+  readonly mok?: readonly SignatureEntry[];
+  readonly mokx?: readonly SignatureEntry[];
+  /** The machine owner wants MOK certificates trusted by the kernel (MokListTrusted). */
+  readonly mokTrusted?: boolean;
+  /** Shim's revocation level, such as `sbat,1,2023012900`. */
+  readonly sbatLevel?: string;
+  /** Boot options before the one that is used, by description; they are measured and left alone. */
+  readonly bootOptions?: readonly { readonly description: string; readonly path: string }[];
+  /**
+   * How the kernel starts: shim and GRUB, which measure it themselves; shim, GRUB and the kernel's EFI stub;
+   * the stub alone, straight from the firmware. Default grub.
+   */
+  readonly loader?: 'grub' | 'grub-stub' | 'stub';
+  /** Commands that GRUB runs before it loads the kernel. */
+  readonly grubCommands?: readonly string[];
+  /** Bytes of the programs; default: names and versions stand for them. */
+  readonly images?: { readonly [image in 'shim' | 'grub' | 'kernel' | 'initrd']?: Uint8Array };
+  /** Locality of TPM2_Startup; another one than 0 is told in the log. */
+  readonly startupLocality?: 0 | 3;
+  /** Form of the log; the old one has SHA-1 digests only. Default crypto-agile. */
+  readonly log?: 'crypto-agile' | 'sha1';
+}
+
 export type FirmwareSpec =
-  /** Events to measure; the default is a small UEFI boot. */
+  /** Events to measure. */
   | { readonly events: readonly FirmwareEvent[] }
+  /** A UEFI boot; without any firmware part it is one with all defaults. */
+  | { readonly uefi: UefiSpec }
+  /** The log of a real machine: its digests go into the registers, its bytes to the kernel. */
+  | { readonly eventlog: Uint8Array }
   /** Registers as a recorded firmware left them (no log): bank -> PCR number -> hex. */
   | { readonly pcrs: { readonly [bank: string]: { readonly [pcr: string]: string } } };
 
@@ -230,6 +274,10 @@ export interface SpecialSyscallApi {
   keyRevoke(key: number): Err;
   keyInvalidate(key: number): Err;
   keyUnlink(key: number, ring: number | string): Err;
+  /** bpf(BPF_PROG_LOAD), seccomp(SECCOMP_SET_MODE_FILTER), setsockopt(IPT_SO_SET_REPLACE), selinuxfs' load. */
+  handBuffer(kind: BufferKind, data: Uint8Array): Err;
+  /** A driver asks for firmware that no file has, and this task hands it over through sysfs. */
+  firmwareFallback(name: string, data: Uint8Array): Result<Fallback>;
   /** fork, then execve up to the open program; value = the child. */
   execBegin(path: string, argv: readonly string[]): Result<Pid>;
   /** Lets the child do the next phase of its execve; value = the phase reached. */
@@ -259,6 +307,53 @@ export interface SpecialSyscallApi {
   dmRemove(name: string): Err;
 }
 
+/** What is other at the next boot, and stays so: whoever can do that has the machine or its disk in hand. */
+export interface BootChange
+  extends Pick<
+    MachineConfig,
+    'cmdline' | 'firmware' | 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
+  > {
+  /** Another kernel. */
+  readonly profile?: KernelProfile;
+}
+
+/** One file of a disk, changed on another computer; members that are not there stay as they are. */
+export interface DiskEdit {
+  readonly path: string;
+  readonly remove?: boolean;
+  readonly directory?: boolean;
+  readonly symlink?: string;
+  /** New content; the file is made when it is not there. */
+  readonly content?: Content;
+  readonly mode?: number;
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  /** A null value takes the attribute away. */
+  readonly xattr?: { readonly name: string; readonly value: Uint8Array | null };
+  readonly rename?: string;
+}
+
+/** Whether the kernel was asked to go down, or just ended. */
+export type PowerEnd = 'orderly' | 'abrupt';
+/** As /sys/power/state names them. */
+export type SleepState = 'mem' | 'freeze';
+/**
+ * What firmware does at wake-up with a TPM that has no saved state: starts it and spoils its registers,
+ * only starts it, or nothing at all.
+ */
+export type ResumeFirmware = 'careful' | 'careless' | 'silent';
+
+/** Power button, plug, lid, and the TPM's reset line. EINVAL for what cannot happen now. */
+export interface PowerApi {
+  off(end: PowerEnd): Err;
+  on(change?: BootChange): Err;
+  /** Reboot without a loss of power; the TPM is reset with the platform. */
+  reset(end: PowerEnd, change?: BootChange): Err;
+  suspend(state: SleepState): Err;
+  resume(firmware: ResumeFirmware): Err;
+  /** A reset of the TPM alone, and the TPM2_Startup that follows, if any. */
+  resetTpm(startup: 'clear' | 'state' | null): Err;
+}
+
 export interface MachineApi {
   readonly profile: KernelProfile;
   /** Everything the audit subsystem wrote so far, oldest first. */
@@ -275,6 +370,9 @@ export interface MachineApi {
    * this machine is the second kernel from then on. EINVAL when nothing is loaded.
    */
   kexecReboot?(): Err;
+  readonly power?: PowerApi;
+  /** Changes a file of a disk while the machine is off. */
+  editDisk?(disk: string, edit: DiskEdit): Err;
   /** Lets virtual time pass. */
   advance(us: number): void;
   /** O(1): a second machine that shares all state and goes its own way. */

@@ -4,6 +4,7 @@
 
 import { type Err, negative } from '../base/errno.ts';
 import { enabled } from '../base/profile.ts';
+import { step } from '../base/table.ts';
 import { EVM_SECURITYFS } from '../evm/securityfs.ts';
 import { newEvm } from '../evm/state.ts';
 import { newIma } from '../ima/boot.ts';
@@ -14,17 +15,19 @@ import { S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import type { DentryId, DiskLayout, SbId } from '../vfs/types.ts';
 import type { DiskSpec, MachineConfig } from './api.ts';
 import { integrityKeyring, integrityLoadKeys, startKeyrings, startLsms } from './boot-security.ts';
+import { stampsOf } from './build-stamps.ts';
 import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmdline.ts';
 import { disksOnly } from './disks.ts';
 import { kernelExecve } from './exec.ts';
 import { findExtension } from './extension.ts';
-import { measuredBoot, startTpm } from './measured-boot.ts';
+import { measuredBoot } from './measured-boot.ts';
 import { populateFiles, populateTree, rootOf, unpackInitramfs } from './populate.ts';
+import { powerTable } from './power.machine.ts';
 import { dir, node, procTree, type TreeNode } from './procfs.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Rooms } from './rooms.ts';
 import { securityfsNodes } from './securityfs.ts';
-import { kernelTask, newKernel, ramPagesOf, type Task } from './state.ts';
+import { type BootSetup, kernelTask, newKernel, ramPagesOf, type Task } from './state.ts';
 import { devTree, diskNumber, sysTree } from './sysfs.ts';
 
 /** Virtual microseconds that firmware and kernel take. */
@@ -295,6 +298,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   const { image } = r.kernel.state;
   const id = trace.open('boot.kernel', { release: r.profile.release, cmdline });
   r.clock.advance(KERNEL_US);
+  r.kernel.state = { ...r.kernel.state, boots: r.kernel.state.boots + 1 };
   const line = parseParameters(r, cmdline);
   const init = mountRootfs(r, line);
   const security = pseudoFileSystems(r);
@@ -317,13 +321,29 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
 }
 
 /**
+ * What lies in memory goes: tasks, mounts, open files, keys, the measurement list, caches. The disks stay,
+ * and so does what the board was set up with.
+ * @kernel kernel/reboot.c kernel_restart_prepare()
+ */
+export function forgetMemory(r: Rooms, cmdline: string): void {
+  const { image, setup, hashTrees, boots, memoryKb, power } = r.kernel.state;
+  r.vfs.state = disksOnly(r.vfs.state);
+  r.audit.state = { ...r.audit.state, integrityAudit: false };
+  r.keys.state = newKeyrings();
+  r.evm.state = newEvm(r.profile);
+  r.ima.state = newIma(r.profile);
+  r.kernel.state = { ...newKernel(cmdline, image, memoryKb), hashTrees, setup, boots, power };
+  r.chip?.rebind();
+}
+
+/**
  * kexec -e: the running kernel ends where it is, disks and the TPM stay as they are, the loaded kernel
  * boots with its own command line and the same build.
  * @kernel kernel/kexec_core.c kernel_kexec()
  */
 export function secondKernel(r: Rooms): Err {
   const k = r.kernel;
-  const { kexec, image, hashTrees, boots, memoryKb } = k.state;
+  const { kexec } = k.state;
   if (kexec === null) return k.refuse('EINVAL', KERNEL_REASON['kernel.kexec_none']);
   const id = r.trace.open('boot.kexec', { cmdline: kexec.cmdline });
   const { imaSegment } = kexec;
@@ -331,30 +351,46 @@ export function secondKernel(r: Rooms): Err {
     imaSegment === null
       ? null
       : (imaSegment.content ?? k.env.listeners.kexecBuffer?.(imaSegment.size) ?? null);
-  r.vfs.state = disksOnly(r.vfs.state);
-  r.audit.state = { ...r.audit.state, integrityAudit: false };
-  r.keys.state = newKeyrings();
-  r.evm.state = newEvm(r.profile);
-  r.ima.state = newIma(r.profile);
-  r.kernel.state = { ...newKernel(kexec.cmdline, image, memoryKb), hashTrees, boots: boots + 1 };
-  r.chip?.rebind();
+  r.chip?.shutdown('clear');
+  if (!kexec.swapPage) {
+    const panic = 'the jump into the next kernel failed';
+    r.trace.emit('kernel.panic', { panic }, KERNEL_REASON['kernel.kexec_crashed']);
+    k.state = { ...k.state, panic, tasks: k.state.tasks.clear() };
+    r.trace.close(id);
+    return 0;
+  }
+  const { eventLog } = k.state;
+  forgetMemory(r, kexec.cmdline);
+  k.state = { ...k.state, eventLog };
   bootKernel(r, kexec.cmdline, kexec.initrdLength !== null, buffer);
   r.trace.close(id);
   return 0;
 }
 
-/** Power-on: firmware and boot loader, then the kernel. */
-export function powerOn(r: Rooms, config: MachineConfig): void {
-  const cmdline = config.cmdline ?? '';
+/** Firmware and boot loader: the TPM starts, what runs next is measured. */
+function runFirmware(r: Rooms, { cmdline = '', firmware }: BootSetup): void {
   const id = r.trace.open('boot.firmware', {});
   r.clock.advance(FIRMWARE_US);
   if (r.tpm !== null && r.chip !== null) {
-    startTpm(r.tpm);
-    const facts = { release: r.profile.release, cmdline };
-    const eventLog = measuredBoot(r.tpm, r.chip, r.trace, config.firmware, facts);
+    const facts = {
+      release: r.profile.release,
+      cmdline,
+      ...stampsOf(r.profile, r.kernel.state.image, firmware),
+    };
+    const eventLog = measuredBoot(r.tpm, r.chip, r.trace, firmware, facts);
     r.kernel.state = { ...r.kernel.state, eventLog };
   }
   r.trace.close(id);
-  attachDisks(r, config);
-  bootKernel(r, cmdline, true, null);
+}
+
+/**
+ * From power-on to the first task, as the board is set up; `firstDisks` makes those of a new machine.
+ * @kernel init/main.c start_kernel()
+ */
+export function powerOn(r: Rooms, firstDisks: MachineConfig | null = null): void {
+  const { setup } = r.kernel.state;
+  runFirmware(r, setup);
+  if (firstDisks !== null) attachDisks(r, firstDisks);
+  bootKernel(r, setup.cmdline ?? '', true, null);
+  r.kernel.state = { ...r.kernel.state, power: step(powerTable, 'starting', 'STARTED') };
 }

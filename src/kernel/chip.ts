@@ -2,11 +2,17 @@
 // the kernel's state, so a fork or a machine from JSON goes on without asking the device again.
 
 import { assert } from '../base/assert.ts';
+import { fromHex } from '../base/bytes.ts';
 import type { HashName } from '../crypto/provider.ts';
 import type { BankDigest, TpmChip } from '../tpm/chip.ts';
 import { TpmDriver } from '../tpm/driver.ts';
 import type { Tpm } from '../tpm/tpm.ts';
 import type { Kernel } from './kernel.ts';
+
+const SHUTDOWN = {
+  clear: fromHex('80010000000c000001450000'),
+  state: fromHex('80010000000c000001450001'),
+} as const;
 
 /** The machine, as far as the driver reaches it. */
 interface Board {
@@ -60,6 +66,15 @@ export class LateChip implements TpmChip {
     const { tpm } = this.#board;
     assert(tpm !== null, 'a driver without a device');
     return tpm.execute(command);
+  }
+
+  /**
+   * TPM2_Shutdown before the TPM may lose its power: the driver sends it when the machine goes down or to
+   * sleep, and when it lets go of the device. Without a driver nobody does.
+   * @kernel drivers/char/tpm/tpm-chip.c tpm_class_shutdown(); tpm-interface.c tpm_pm_suspend()
+   */
+  shutdown(type: 'clear' | 'state'): void {
+    if (this.#board.kernel.state.tpmNumber !== null) this.execute(SHUTDOWN[type]);
   }
 
   /** A register through whatever driver instance is bound now; -ENODEV without one. */

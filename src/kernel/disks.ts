@@ -18,8 +18,10 @@ export function disksOnly(old: VfsState): VfsState {
     .filter((i) => kept.has(i.sb) && i.nlink > 0)
     .map((i) => ({ ...i, iWritecount: 0, iReadcount: 0, openCount: 0, mmapWritable: 0, dirtied: -1 }));
   const alive = (key: InodeKey): boolean => inodes.has(key);
+  const fresh = newVfs();
   return {
-    ...newVfs(),
+    ...fresh,
+    blocks: { ...fresh.blocks, changed: old.blocks.changed },
     devices,
     superblocks: old.superblocks
       .filter((s) => kept.has(s.id))

@@ -31,6 +31,7 @@ import type { VfsTask } from '../vfs/types.ts';
 import { bootTask } from './boot-task.ts';
 import type { LateChip } from './chip.ts';
 import { dmVerityCorrupted } from './dm-verity.ts';
+import { decodeEventLog } from './eventlog.ts';
 import { secureBootOf } from './firmware.ts';
 import type { KernelEnv, KernelListeners } from './kernel.ts';
 import type { KeyCalls } from './key-calls.ts';
@@ -192,7 +193,7 @@ export class ImaEnvironment extends Environment implements ImaEnv {
     const arch = enabled(r.profile, 'CONFIG_IMA_ARCH_POLICY');
     return {
       arch: 'efi',
-      secureBoot: arch && secureBootOf(r.kernel.state.eventLog),
+      secureBoot: arch && secureBootOf(decodeEventLog(r.kernel.state.eventLog).events),
       trustedBoot: r.tpm !== null,
       moduleSigEnforced: () => r.kernel.state.sysctl.get('module.sig_enforce') === 'Y',
     };

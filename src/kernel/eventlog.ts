@@ -1,7 +1,7 @@
 // The TCG2 crypto-agile event log as firmware leaves it in memory and the kernel shows it in
 // tpm0/binary_bios_measurements: Spec ID Event03 header, then TCG_PCR_EVENT2 records. Written, read back,
-// and replayed to register values. The old SHA-1 only log (TCG_PCR_EVENT records throughout) is read too,
-// never written.
+// and replayed to register values. The old SHA-1 only log (TCG_PCR_EVENT records throughout) is written and
+// read as well.
 
 import { concat, EMPTY, filled, latin1, toHex, utf8 } from '../base/bytes.ts';
 import { Reader, Writer } from '../base/codec.ts';
@@ -153,6 +153,19 @@ export function encodeEventLog(
   return w.finish();
 }
 
+/**
+ * Bytes of an old log: TCG_PCR_EVENT records with the SHA-1 digests, no header.
+ * @tcg PC Client Platform Firmware Profile 1.05, 10.2.1 TCG_PCClientPCREvent Structure
+ */
+export function encodeOldEventLog(events: readonly BootEvent[]): Uint8Array {
+  const w = new Writer('le');
+  for (const e of events) {
+    const digest = e.digests.find((d) => d.algId === SHA1)?.digest ?? filled(20, 0);
+    w.u32(e.pcr).u32(e.type).bytes(digest).u32(e.event.length).bytes(e.event);
+  }
+  return w.finish();
+}
+
 function startsWith(bytes: Uint8Array, text: string): boolean {
   const want = utf8(text);
   return bytes.length >= want.length && want.every((b, i) => bytes[i] === b);
@@ -238,9 +251,7 @@ function readRecords(r: Reader, sizes: ReadonlyMap<number, number> | null) {
       const problem = `${event} (offset ${offset})`;
       return { events, places, startupLocality, problem, problemAt: offset };
     }
-    if (event.type === EVENT_TYPES.EV_NO_ACTION && startsWith(event.event, STARTUP_LOCALITY)) {
-      startupLocality = event.event[16] ?? null;
-    }
+    startupLocality = startupLocalityIn(event) ?? startupLocality;
     events.push(event);
     places.push({ offset, data: r.offset - event.event.length });
   }
@@ -276,13 +287,26 @@ export function decodeEventLog(bytes: Uint8Array): EventLog {
   };
 }
 
+/**
+ * The last byte of PCR 0 before its first extend: where TPM2_Startup came from, or that hardware measured
+ * first.
+ * @tcg PC Client Platform Firmware Profile 1.05, 10.4.5.3 Startup Locality Event
+ */
+export function startLocalityOf(events: readonly Pick<BootEvent, 'pcr' | 'type' | 'event'>[]): number {
+  if (events.some((e) => e.type === EVENT_TYPES.EV_EFI_HCRTM_EVENT && e.pcr === 0)) return HCRTM_LOCALITY;
+  const told = events.findLast((e) => startupLocalityIn(e) !== null);
+  return told === undefined ? 0 : (startupLocalityIn(told) ?? 0);
+}
+
+function startupLocalityIn(e: Pick<BootEvent, 'type' | 'event'>): number | null {
+  if (e.type !== EVENT_TYPES.EV_NO_ACTION || !startsWith(e.event, STARTUP_LOCALITY)) return null;
+  return e.event[16] ?? null;
+}
+
 /** A register before its first extend; PCR 0 tells who started the TPM. */
 function startValue(log: EventLog, pcr: number, size: number): Uint8Array {
   const value = filled(size, pcr >= 17 && pcr <= 22 ? 0xff : 0);
-  if (pcr !== 0 || size === 0) return value;
-  const hcrtm = log.events.some((e) => e.type === EVENT_TYPES.EV_EFI_HCRTM_EVENT && e.pcr === 0);
-  if (hcrtm) value[size - 1] = HCRTM_LOCALITY;
-  else if (log.startupLocality !== null) value[size - 1] = log.startupLocality;
+  if (pcr === 0 && size > 0) value[size - 1] = startLocalityOf(log.events);
   return value;
 }
 

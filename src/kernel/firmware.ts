@@ -1,184 +1,220 @@
-// What firmware and boot loader measure before the kernel runs: a small UEFI boot with Secure Boot
-// variables, shim, GRUB, kernel, initramfs and command line, in the record forms that EDK II, shim and GRUB
-// write. The measured programs themselves are stand-ins (names and versions), so their digests are stable
-// but belong to no released binary.
+// What firmware and boot loader measure before the kernel runs: a UEFI boot with Secure Boot variables, shim
+// with its MOK lists, GRUB, the kernel's EFI stub, kernel, initramfs and command line, in the record forms
+// that EDK II, shim, GRUB and the stub write. Programs that are not given are stand-ins (names and
+// versions), so their digests are stable but belong to no released binary.
 
-import { concat, filled, fromHex, latin1, toHex, utf8 } from '../base/bytes.ts';
+import { filled, latin1, utf8 } from '../base/bytes.ts';
 import { Writer } from '../base/codec.ts';
-import type { FirmwareEvent } from './api.ts';
+import type { FirmwareEvent, SignatureEntry, UefiSpec } from './api.ts';
 import type { BootEvent } from './eventlog.ts';
+import * as u from './uefi.ts';
 
-const EFI_GLOBAL_VARIABLE = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
-const EFI_IMAGE_SECURITY_DATABASE = 'd719b2cb-3d3a-4596-a3bc-dad00e67656f';
-const EFI_CERT_SHA256 = 'c1c41626-504c-4092-aca9-41f936934328';
-const OWNER = '77fa9abd-0359-4d32-bd60-28f4e78f784b';
+const hash = (salt: number): readonly SignatureEntry[] => [{ sha256: filled(32, salt) }];
 
-/** A GUID in its mixed-endian memory form. */
-export function guidBytes(text: string): Uint8Array {
-  const [a = '', b = '', c = '', d = '', e = ''] = text.split('-');
-  const flip = (hex: string): Uint8Array => fromHex(hex).reverse();
-  return concat(flip(a), flip(b), flip(c), fromHex(d), fromHex(e));
-}
-
-function utf16(text: string): Uint8Array {
-  const out = new Uint8Array(text.length * 2);
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i);
-    out[2 * i] = c & 255;
-    out[2 * i + 1] = c >> 8;
-  }
-  return out;
-}
-
-/**
- * UEFI_VARIABLE_DATA: vendor GUID, name, value.
- * @tcg PC Client Platform Firmware Profile 1.05, 10.2.6 UEFI_VARIABLE_DATA
- */
-export function variableData(guid: string, name: string, value: Uint8Array): Uint8Array {
-  return new Writer('le')
-    .bytes(guidBytes(guid))
-    .u64(BigInt(name.length))
-    .u64(BigInt(value.length))
-    .bytes(utf16(name))
-    .bytes(value)
-    .finish();
-}
-
-/** EFI_SIGNATURE_LIST with one SHA-256 entry. */
-function hashList(digest: Uint8Array): Uint8Array {
-  return new Writer('le')
-    .bytes(guidBytes(EFI_CERT_SHA256))
-    .u32(28 + 16 + digest.length)
-    .u32(0)
-    .u32(16 + digest.length)
-    .bytes(guidBytes(OWNER))
-    .bytes(digest)
-    .finish();
-}
-
-/** A file path node of a device path, with its end node. */
-function filePath(path: string): Uint8Array {
-  const name = utf16(`${path}\0`);
-  return new Writer('le')
-    .u8(4)
-    .u8(4)
-    .u16(4 + name.length)
-    .bytes(name)
-    .bytes(fromHex('7fff0400'))
-    .finish();
-}
-
-/** UEFI_IMAGE_LOAD_EVENT for an application loaded from a file. */
-function imageLoad(address: bigint, length: number, path: string): Uint8Array {
-  const device = filePath(path);
-  return new Writer('le')
-    .u64(address)
-    .u64(BigInt(length))
-    .u64(0n)
-    .u64(BigInt(device.length))
-    .bytes(device)
-    .finish();
-}
-
-/** EFI_LOAD_OPTION of Boot0000. */
-function bootOption(): Uint8Array {
-  const path = filePath('\\EFI\\kisim\\shimx64.efi');
-  return new Writer('le').u32(1).u16(path.length).bytes(utf16('kisim\0')).bytes(path).finish();
+function event(pcr: number, type: string, data: Uint8Array, logged?: Uint8Array): FirmwareEvent {
+  return { pcr, type, data, ...(logged === undefined ? {} : { event: logged }) };
 }
 
 function variable(guid: string, name: string, value: Uint8Array): FirmwareEvent {
-  return { pcr: 7, type: 'EV_EFI_VARIABLE_DRIVER_CONFIG', data: variableData(guid, name, value) };
+  return event(7, 'EV_EFI_VARIABLE_DRIVER_CONFIG', u.variableData(guid, name, value));
 }
 
-const action = (pcr: number, text: string): FirmwareEvent => ({
-  pcr,
-  type: 'EV_EFI_ACTION',
-  data: latin1(text),
-});
-
-function application(path: string, image: string, address: bigint): FirmwareEvent {
-  const bytes = utf8(image);
-  return {
-    pcr: 4,
-    type: 'EV_EFI_BOOT_SERVICES_APPLICATION',
-    data: bytes,
-    event: imageLoad(address, bytes.length, path),
-  };
+/** EDK II hashes the value alone for EV_EFI_VARIABLE_BOOT, the whole structure for driver configuration. */
+function bootVariable(name: string, value: Uint8Array): FirmwareEvent {
+  return event(1, 'EV_EFI_VARIABLE_BOOT', value, u.variableData(u.EFI_GLOBAL_VARIABLE, name, value));
 }
 
-/** GRUB's measurement of a string it acts on (PCR 8) or of a file it read (PCR 9). */
-const grub = (pcr: 8 | 9, data: Uint8Array, description: string): FirmwareEvent => ({
-  pcr,
-  type: 'EV_IPL',
-  data,
-  event: utf8(`${description}\0`),
-});
+function authority(guid: string, name: string, value: Uint8Array): FirmwareEvent {
+  return event(7, 'EV_EFI_VARIABLE_AUTHORITY', u.variableData(guid, name, value));
+}
+
+const action = (pcr: number, text: string): FirmwareEvent => event(pcr, 'EV_EFI_ACTION', latin1(text));
+
+function application(path: string, image: Uint8Array, address: bigint): FirmwareEvent {
+  const logged = u.imageLoad(address, image.length, path);
+  return event(4, 'EV_EFI_BOOT_SERVICES_APPLICATION', u.imageParts(image), logged);
+}
+
+/** A measurement with a text: GRUB's of a string it acts on (PCR 8) or of a file (PCR 9), shim's lists. */
+const ipl = (pcr: 8 | 9 | 14, data: Uint8Array, description: string): FirmwareEvent =>
+  event(pcr, 'EV_IPL', data, utf8(`${description}\0`));
+
+const command = (text: string): FirmwareEvent => ipl(8, utf8(text), `grub_cmd: ${text}`);
+
+const STARTUP_LOCALITY = latin1('StartupLocality\0');
+
+/** Locality of TPM2_Startup, for the log only. */
+function startupLocality(locality: number): FirmwareEvent {
+  return event(0, 'EV_NO_ACTION', Uint8Array.from([...STARTUP_LOCALITY, locality]));
+}
 
 /**
  * Whether the firmware measured the variable SecureBoot with the value 1.
  * @kernel include/linux/efi.h efi_get_secureboot_mode()
  */
 export function secureBootOf(events: readonly BootEvent[]): boolean {
-  const on = toHex(variableData(EFI_GLOBAL_VARIABLE, 'SecureBoot', Uint8Array.of(1)));
-  return events.some((e) => e.pcr === 7 && toHex(e.event) === on);
+  return events.some((e) => {
+    const v = e.pcr === 7 ? u.readVariable(e.event) : null;
+    return v?.name === 'SecureBoot' && v.guid === u.EFI_GLOBAL_VARIABLE && v.value[0] === 1;
+  });
 }
 
 export interface BootFacts {
   readonly release: string;
   readonly cmdline: string;
+  /** What tells this build of the kernel, and this initramfs, from the usual ones; empty for those. */
+  readonly build?: string;
+  readonly initramfs?: string;
 }
 
-/**
- * The default boot: CRTM, Secure Boot variables, boot order, separators, shim, GRUB, kernel, initramfs,
- * command line.
- * @tcg PC Client Platform Firmware Profile 1.05, 3.3.4 PCR Usage
- */
-export function defaultFirmware(facts: BootFacts): FirmwareEvent[] {
-  const vmlinuz = `/boot/vmlinuz-${facts.release}`;
-  const initrd = `/boot/initrd.img-${facts.release}`;
-  const cmdline = `${vmlinuz} ${facts.cmdline}`.trimEnd();
-  const separators = [0, 1, 2, 3, 4, 5, 6, 7].map(
-    (pcr): FirmwareEvent => ({ pcr, type: 'EV_SEPARATOR', data: filled(4, 0) }),
-  );
-  const key = (salt: number): Uint8Array => hashList(filled(32, salt));
-  const order = Uint8Array.of(0, 0);
-  const boot0 = bootOption();
+/** Names and contents of what is started. */
+interface Boot {
+  readonly spec: UefiSpec;
+  readonly vmlinuz: string;
+  readonly initrd: string;
+  readonly cmdline: string;
+  readonly images: { readonly [image in 'shim' | 'grub' | 'kernel' | 'initrd']: Uint8Array };
+}
+
+function bootOf(spec: UefiSpec, facts: BootFacts): Boot {
+  const { release, build = '', initramfs = '' } = facts;
+  const vmlinuz = `/boot/vmlinuz-${release}`;
+  return {
+    spec,
+    vmlinuz,
+    initrd: `/boot/initrd.img-${release}`,
+    cmdline: `${vmlinuz} ${facts.cmdline}`.trimEnd(),
+    images: {
+      shim: utf8('kisim shim 15.8'),
+      grub: utf8('kisim grub 2.12'),
+      kernel: utf8(`kisim linux ${release}${build}`),
+      initrd: utf8(`kisim initramfs of ${release}${initramfs}`),
+      ...spec.images,
+    },
+  };
+}
+
+/** Options of the stub: what stands behind the path in Boot####, or what GRUB hands over. */
+function stubOptions(b: Boot): Uint8Array {
+  const line = b.spec.loader === 'stub' ? b.cmdline.split(' ').slice(1) : [`BOOT_IMAGE=${b.cmdline}`];
+  const initrd = b.spec.loader === 'stub' ? [`initrd=${b.initrd.replaceAll('/', '\\')}`] : [];
+  return u.utf16(`${[...initrd, ...line].join(' ')}\0`);
+}
+
+const stubPath = (b: Boot): string => b.vmlinuz.replaceAll('/', '\\');
+const SHIM_PATH = '\\EFI\\kisim\\shimx64.efi';
+
+/** @tcg PC Client Platform Firmware Profile 1.05, 3.3.4 PCR Usage */
+function firmwarePart(b: Boot): FirmwareEvent[] {
+  const { spec } = b;
+  const locality = spec.startupLocality ?? 0;
+  const database = (entries: readonly SignatureEntry[]): Uint8Array => u.signatureDatabase(entries);
+  const options = [
+    b.spec.loader === 'stub'
+      ? u.loadOption('kisim', stubPath(b), stubOptions(b))
+      : u.loadOption('kisim', SHIM_PATH, new Uint8Array(0)),
+    ...(spec.bootOptions ?? []).map((o) => u.loadOption(o.description, o.path, new Uint8Array(0))),
+  ];
+  const order = new Writer('le');
+  for (const n of options.keys()) order.u16(n);
+  const separators = [0, 1, 2, 3, 4, 5, 6, 7].map((pcr) => event(pcr, 'EV_SEPARATOR', filled(4, 0)));
+  const signer = spec.db?.find((e) => 'cert' in e);
+  const verified =
+    (spec.secureBoot ?? true) && signer !== undefined && 'cert' in signer
+      ? [authority(u.EFI_IMAGE_SECURITY_DATABASE, 'db', u.signatureData(signer.cert))]
+      : [];
   return [
-    { pcr: 0, type: 'EV_S_CRTM_VERSION', data: utf16('kisim firmware 1.0\0') },
-    {
-      pcr: 0,
-      type: 'EV_EFI_PLATFORM_FIRMWARE_BLOB',
-      data: utf8('kisim firmware volume 1.0'),
-      event: new Writer('le').u64(0xffc00000n).u64(0x400000n).finish(),
-    },
-    variable(EFI_GLOBAL_VARIABLE, 'SecureBoot', Uint8Array.of(1)),
-    variable(EFI_GLOBAL_VARIABLE, 'PK', key(1)),
-    variable(EFI_GLOBAL_VARIABLE, 'KEK', key(2)),
-    variable(EFI_IMAGE_SECURITY_DATABASE, 'db', key(3)),
-    variable(EFI_IMAGE_SECURITY_DATABASE, 'dbx', key(4)),
-    // EDK II hashes the value alone for EV_EFI_VARIABLE_BOOT, the whole structure for driver configuration.
-    {
-      pcr: 1,
-      type: 'EV_EFI_VARIABLE_BOOT',
-      data: order,
-      event: variableData(EFI_GLOBAL_VARIABLE, 'BootOrder', order),
-    },
-    {
-      pcr: 1,
-      type: 'EV_EFI_VARIABLE_BOOT',
-      data: boot0,
-      event: variableData(EFI_GLOBAL_VARIABLE, 'Boot0000', boot0),
-    },
+    ...(locality === 0 ? [] : [startupLocality(locality)]),
+    event(0, 'EV_S_CRTM_VERSION', u.utf16('kisim firmware 1.0\0')),
+    event(
+      0,
+      'EV_EFI_PLATFORM_FIRMWARE_BLOB',
+      utf8('kisim firmware volume 1.0'),
+      new Writer('le').u64(0xffc00000n).u64(0x400000n).finish(),
+    ),
+    variable(u.EFI_GLOBAL_VARIABLE, 'SecureBoot', Uint8Array.of((spec.secureBoot ?? true) ? 1 : 0)),
+    variable(u.EFI_GLOBAL_VARIABLE, 'PK', database(spec.pk ?? hash(1))),
+    variable(u.EFI_GLOBAL_VARIABLE, 'KEK', database(spec.kek ?? hash(2))),
+    variable(u.EFI_IMAGE_SECURITY_DATABASE, 'db', database(spec.db ?? hash(3))),
+    variable(u.EFI_IMAGE_SECURITY_DATABASE, 'dbx', database(spec.dbx ?? hash(4))),
+    bootVariable('BootOrder', order.finish()),
+    ...options.map((o, n) => bootVariable(`Boot${n.toString(16).toUpperCase().padStart(4, '0')}`, o)),
     action(4, 'Calling EFI Application from Boot Option'),
     ...separators,
-    application('\\EFI\\kisim\\shimx64.efi', 'kisim shim 15.8', 0x7e000000n),
-    application('\\EFI\\kisim\\grubx64.efi', 'kisim grub 2.12', 0x7d000000n),
-    grub(8, utf8(`linux ${cmdline}`), `grub_cmd: linux ${cmdline}`),
-    grub(9, utf8(`kisim linux ${facts.release}`), vmlinuz),
-    application('\\vmlinuz', `kisim linux ${facts.release}`, 0x70000000n),
-    grub(8, utf8(cmdline), `kernel_cmdline: ${cmdline}`),
-    grub(9, utf8(`kisim initramfs of ${facts.release}`), initrd),
+    ...verified,
+  ];
+}
+
+/** Shim's lists, in its order: MokListTrusted goes into two registers. */
+function shimPart(b: Boot): FirmwareEvent[] {
+  const { mok, mokx, mokTrusted, sbatLevel } = b.spec;
+  const list = (name: string, entries: readonly SignatureEntry[] | undefined): FirmwareEvent[] =>
+    entries === undefined ? [] : [ipl(14, u.signatureDatabase(entries), name)];
+  const trusted = Uint8Array.of(1);
+  return [
+    ...list('MokList', mok),
+    ...list('MokListX', mokx),
+    ...(sbatLevel === undefined ? [] : [authority(u.SHIM_LOCK, 'SbatLevel', latin1(sbatLevel))]),
+    ...(mokTrusted === true
+      ? [authority(u.SHIM_LOCK, 'MokListTrusted', trusted), ipl(14, trusted, 'MokListTrusted')]
+      : []),
+  ];
+}
+
+const LOAD_OPTIONS_EVENT_TAG_ID = 0x8f3b22ed;
+const INITRD_EVENT_TAG_ID = 0x8f3b22ec;
+
+/**
+ * The kernel's EFI stub: its load options, then the initramfs.
+ * @kernel drivers/firmware/efi/libstub/efi-stub-helper.c efi_convert_cmdline(), efi_load_initrd()
+ */
+function stubPart(b: Boot): FirmwareEvent[] {
+  const tag = (id: number, data: Uint8Array, text: string): FirmwareEvent =>
+    event(9, 'EV_EVENT_TAG', data, u.taggedEvent(id, utf8(`${text}\0`)));
+  return [
+    tag(LOAD_OPTIONS_EVENT_TAG_ID, stubOptions(b), 'LOADED_IMAGE::LoadOptions'),
+    tag(INITRD_EVENT_TAG_ID, b.images.initrd, 'Linux initrd'),
+  ];
+}
+
+/** GRUB starts the kernel itself, or hands it to the firmware, which measures it again as a program. */
+function grubPart(b: Boot): FirmwareEvent[] {
+  const { images, cmdline } = b;
+  const kernel = ipl(9, images.kernel, b.vmlinuz);
+  const line = ipl(8, utf8(cmdline), `kernel_cmdline: ${cmdline}`);
+  const initrd = ipl(9, images.initrd, b.initrd);
+  const program = application('\\vmlinuz', images.kernel, 0x70000000n);
+  return [
+    ...(b.spec.grubCommands ?? []).map(command),
+    command(`linux ${cmdline}`),
+    ...(b.spec.loader === 'grub-stub' ? [kernel, line, initrd, program] : [kernel, program, line, initrd]),
+  ];
+}
+
+/** A UEFI boot of that set-up, up to the jump into the kernel. */
+export function uefiFirmware(spec: UefiSpec, facts: BootFacts): FirmwareEvent[] {
+  const b = bootOf(spec, facts);
+  const { images } = b;
+  const loader = spec.loader ?? 'grub';
+  const started =
+    loader === 'stub'
+      ? [application(stubPath(b), images.kernel, 0x70000000n)]
+      : [
+          application(SHIM_PATH, images.shim, 0x7e000000n),
+          ...shimPart(b),
+          application('\\EFI\\kisim\\grubx64.efi', images.grub, 0x7d000000n),
+          ...grubPart(b),
+        ];
+  return [
+    ...firmwarePart(b),
+    ...started,
+    ...(loader === 'grub' ? [] : stubPart(b)),
     action(5, 'Exit Boot Services Invocation'),
     action(5, 'Exit Boot Services Returned with Success'),
   ];
+}
+
+/** The boot of a machine whose firmware nobody described. */
+export function defaultFirmware(facts: BootFacts): FirmwareEvent[] {
+  return uefiFirmware({}, facts);
 }

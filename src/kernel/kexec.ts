@@ -1,10 +1,11 @@
 // Loading the next kernel: kexec_file_load reads image and initramfs itself (with the security hooks),
-// kexec_load takes segments that user space made. Crash kernels are accepted and forgotten; the jump itself
-// is machine.kexecReboot().
+// kexec_load takes segments that user space made. Crash kernels are accepted and forgotten, unless the build
+// has no place for them: then they are kernels like others. The jump itself is machine.kexecReboot().
 
 import { utf8 } from '../base/bytes.ts';
 import type { Err, Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
+import { enabled } from '../base/profile.ts';
 import { kernelReadFile } from '../integrity/kernel-read-file.ts';
 import { CAP_SYS_BOOT } from '../vfs/constants.ts';
 import type { FileId } from '../vfs/types.ts';
@@ -18,6 +19,7 @@ export const KEXEC_FILE_UNLOAD = 1;
 export const KEXEC_FILE_ON_CRASH = 2;
 export const KEXEC_FILE_NO_INITRAMFS = 4;
 const KEXEC_FILE_DEBUG = 8;
+const KEXEC_ON_CRASH = 1;
 const KEXEC_LOAD_FLAGS = 0xf;
 const KEXEC_ARCH_MASK = 0xffff0000;
 const KEXEC_ARCH_X86_64 = 62 << 16;
@@ -69,6 +71,14 @@ function readFd(
 }
 
 /**
+ * Whether a flag for the crash kernel chooses another image than the one that a reboot starts.
+ * @kernel kernel/kexec_file.c kexec_file_load(), kernel/kexec.c do_kexec_load()
+ */
+function crashImage(k: Kernel, flags: number, bit: number): boolean {
+  return (flags & bit) !== 0 && enabled(k.env.profile, 'CONFIG_CRASH_DUMP');
+}
+
+/**
  * Room for the measurement list; releases that copy it at load fill it here.
  * @kernel security/integrity/ima/ima_kexec.c ima_add_kexec_buffer()
  */
@@ -97,7 +107,7 @@ export function kexecFileLoad(
   if (err !== 0) return err;
   const known = KEXEC_FILE_UNLOAD | KEXEC_FILE_ON_CRASH | KEXEC_FILE_NO_INITRAMFS | KEXEC_FILE_DEBUG;
   if ((flags & ~known) !== 0) return 'EINVAL';
-  const crash = (flags & KEXEC_FILE_ON_CRASH) !== 0;
+  const crash = crashImage(k, flags, KEXEC_FILE_ON_CRASH);
   if ((flags & KEXEC_FILE_UNLOAD) !== 0) {
     if (!crash) k.state = { ...k.state, kexec: null };
     return 0;
@@ -120,7 +130,9 @@ export function kexecFileLoad(
   if (text.length + 1 > CMDLINE_MAX) return 'EINVAL';
   trace.emit('kernel.kexec_loaded', { cmdline, kernelLength: image.value.length, initrdLength, crash });
   if (crash) return 0;
-  const kexec = { cmdline, kernelLength: image.value.length, initrdLength, imaSegment: segment };
+  // The page that the jump swaps through is made for kernels that a reboot starts, and by the flag alone.
+  const swapPage = (flags & KEXEC_FILE_ON_CRASH) === 0;
+  const kexec = { cmdline, kernelLength: image.value.length, initrdLength, imaSegment: segment, swapPage };
   k.state = { ...k.state, kexec };
   return 0;
 }
@@ -138,6 +150,6 @@ export function kexecLoad(k: Kernel, task: Task, flags: number): Err {
   const arch = flags & KEXEC_ARCH_MASK;
   if ((flags & KEXEC_LOAD_FLAGS) !== (flags & ~KEXEC_ARCH_MASK)) return 'EINVAL';
   if (arch !== 0 && arch !== KEXEC_ARCH_X86_64) return 'EINVAL';
-  if ((flags & 1) === 0) k.state = { ...k.state, kexec: null };
+  if (!crashImage(k, flags, KEXEC_ON_CRASH)) k.state = { ...k.state, kexec: null };
   return 0;
 }

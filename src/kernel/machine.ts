@@ -24,16 +24,18 @@ import { hashAlgOf } from '../tpm/algorithms.ts';
 import { manufacture } from '../tpm/manufacture.ts';
 import type { PseudoNode } from '../vfs/api.ts';
 import { newVfs } from '../vfs/vfs.ts';
-import type { MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
+import type { DiskEdit, MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
 import { powerOn, secondKernel } from './boot.ts';
 import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
 import { newExtensions } from './extension.ts';
-import { eventLogBytes } from './measured-boot.ts';
+import { editDisk } from './offline.ts';
+import { Power } from './power.ts';
 import { pseudoFinder } from './pseudo.ts';
+import { banksOfLog } from './real-log.ts';
 import { LazyRooms, type MachineState, type Rooms } from './rooms.ts';
 import { readSecurityfs } from './securityfs.ts';
-import { type KernelImage, newKernel } from './state.ts';
+import { type BootSetup, type KernelImage, newKernel } from './state.ts';
 import { TaskSyscalls } from './syscalls.ts';
 import { exitTask, spawnTask } from './task.ts';
 
@@ -48,12 +50,18 @@ function profileOf(profile: string | KernelProfile | undefined): KernelProfile {
   return found;
 }
 
-/** Banks of the TPM: as asked, else those that preset registers name, else the TPM's own choice. */
+/**
+ * Banks of the TPM: as asked, else those that preset registers or an event log name, else the TPM's own
+ * choice.
+ */
 function banksOf(config: MachineConfig): readonly HashName[] | undefined {
   const asked = config.tpm?.banks;
   if (asked !== undefined) return asked;
-  if (config.firmware === undefined || !('pcrs' in config.firmware)) return undefined;
-  const named = Object.keys(config.firmware.pcrs) as HashName[];
+  const { firmware } = config;
+  if (firmware === undefined || 'events' in firmware) return undefined;
+  if ('uefi' in firmware) return undefined;
+  const named =
+    'pcrs' in firmware ? (Object.keys(firmware.pcrs) as HashName[]) : banksOfLog(firmware.eventlog);
   return named.length === 0 ? undefined : named;
 }
 
@@ -64,6 +72,13 @@ function imageOf(config: MachineConfig): KernelImage {
     ...(trustedKeys === undefined ? {} : { trustedKeys }),
     ...(ipeBootPolicy === undefined ? {} : { ipeBootPolicy }),
     ...(proposals === undefined ? {} : { proposals }),
+  };
+}
+
+function setupOf({ cmdline, firmware }: MachineConfig): BootSetup {
+  return {
+    ...(cmdline === undefined ? {} : { cmdline }),
+    ...(firmware === undefined ? {} : { firmware }),
   };
 }
 
@@ -87,20 +102,22 @@ function newMachine(config: MachineConfig): MachineState {
     smack: newSmack(),
     ipe: newIpe(),
     extensions: newExtensions(),
-    kernel: newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
+    kernel: {
+      ...newKernel(config.cmdline ?? '', imageOf(config), (config.memoryMb ?? 512) * 1024),
+      setup: setupOf(config),
+    },
   };
 }
 
 /** @kernel init/main.c start_kernel() */
 export class Machine extends LazyRooms implements MachineApi, Rooms {
-  readonly profile: KernelProfile;
+  readonly power = new Power(this);
   readonly chip: LateChip | null;
   readonly hooks: LsmStack;
   readonly findPseudo: (key: string) => PseudoNode | undefined;
 
   constructor(state: MachineState) {
     super(state);
-    this.profile = state.profile;
     this.hooks = new LsmStack(() => lsmModules(this));
     this.findPseudo = pseudoFinder(this);
     this.chip = state.tpm === null ? null : new LateChip(this);
@@ -167,6 +184,11 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
     return secondKernel(this);
   }
 
+  /** Another computer writes to a disk of this machine while it is off. */
+  editDisk(disk: string, edit: DiskEdit): Err {
+    return editDisk(this, disk, edit);
+  }
+
   // -- what exporters and verifiers ask for
 
   traceDigest(): string {
@@ -202,8 +224,7 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
 
   /** The firmware's log; empty without a TPM or when the registers were preset. */
   eventLog(): Uint8Array {
-    const { eventLog } = this.kernel.state;
-    return eventLog.length === 0 ? new Uint8Array(0) : eventLogBytes(this.banks, eventLog);
+    return this.kernel.state.eventLog;
   }
 
   /** Sends a command to the TPM as a program with /dev/tpm0 does. */

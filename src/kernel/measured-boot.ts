@@ -1,42 +1,90 @@
 // The part of the boot before the kernel: TPM2_Startup, firmware and boot loader measurements into the
-// registers and the event log, or registers as a recorded firmware left them.
+// registers and the event log, the log of a real machine measured again, or registers as a recorded firmware
+// left them.
 
 import { assert } from '../base/assert.ts';
-import { fromHex } from '../base/bytes.ts';
+import { EMPTY, fromHex } from '../base/bytes.ts';
 import type { Trace } from '../base/trace.ts';
 import { crypto, digestSize, type HashName } from '../crypto/provider.ts';
 import { hashAlgOf } from '../tpm/algorithms.ts';
 import type { TpmChip } from '../tpm/chip.ts';
+import { TpmDriver } from '../tpm/driver.ts';
+import { setPcr } from '../tpm/pcr.ts';
 import { responseCodeOf, type Tpm } from '../tpm/tpm.ts';
 import type { FirmwareEvent, FirmwareSpec } from './api.ts';
-import { type BootEvent, EVENT_TYPES, encodeEventLog, eventTypeNumber, LOG_ALGS } from './eventlog.ts';
-import { type BootFacts, defaultFirmware } from './firmware.ts';
+import { eventText } from './event-text.ts';
+import {
+  type BootEvent,
+  decodeEventLog,
+  EVENT_TYPES,
+  encodeEventLog,
+  encodeOldEventLog,
+  eventTypeName,
+  eventTypeNumber,
+  LOG_ALGS,
+  startLocalityOf,
+} from './eventlog.ts';
+import { type BootFacts, defaultFirmware, uefiFirmware } from './firmware.ts';
 
 /** TPM2_Startup(TPM_SU_CLEAR). */
 const STARTUP_CLEAR = fromHex('80010000000c000001440000');
+/** Where TPM2_Startup can come from; any other start value of PCR 0 is that of a hardware CRTM. */
+const STARTUP_LOCALITIES: readonly number[] = [0, 3];
 
-/** What firmware does first: power, then TPM2_Startup. @tcg Part 1, 12.2 Basic TPM Operation */
-export function startTpm(tpm: Tpm): void {
-  tpm.powerOn();
-  const code = responseCodeOf(tpm.execute(STARTUP_CLEAR));
-  assert(code === 0, `TPM2_Startup failed with 0x${code.toString(16)}`);
+/** What firmware measures, as it is declared; an event log says it with digests alone. */
+type Declared = readonly FirmwareEvent[] | readonly BootEvent[];
+
+function declaredEvents(spec: FirmwareSpec | undefined, facts: BootFacts): Declared {
+  if (spec === undefined) return defaultFirmware(facts);
+  if ('uefi' in spec) return uefiFirmware(spec.uefi, facts);
+  if ('events' in spec) return spec.events;
+  return 'eventlog' in spec ? decodeEventLog(spec.eventlog).events : [];
 }
 
-/** Extends one event into all banks; value = its record for the log. */
-function measure(chip: TpmChip, e: FirmwareEvent): BootEvent {
-  const type = eventTypeNumber(e.type);
+const typeOf = (e: FirmwareEvent | BootEvent): number => {
+  const type = typeof e.type === 'number' ? e.type : eventTypeNumber(e.type);
   assert(type !== null, `unknown event type ${e.type}`);
+  return type;
+};
+
+const loggedOf = (e: FirmwareEvent | BootEvent): Uint8Array =>
+  'digests' in e ? e.event : (e.event ?? e.data);
+
+/**
+ * What firmware does first: power, then TPM2_Startup from the locality that its log tells. PCR 0 of a machine
+ * whose hardware measured the first code begins with 4.
+ * @tcg Part 1, 34.3 Hardware Core Root of Trust Measurement
+ * @deviation the bytes that the hardware hashed are not in a log: PCR 0 is set, its event is extended later
+ */
+function startTpm(tpm: Tpm, events: Declared): void {
+  const locality = startLocalityOf(events.map((e) => ({ pcr: e.pcr, type: typeOf(e), event: loggedOf(e) })));
+  const usual = STARTUP_LOCALITIES.includes(locality);
+  tpm.powerOn();
+  const code = responseCodeOf(tpm.execute(STARTUP_CLEAR, usual ? locality : 0));
+  assert(code === 0, `TPM2_Startup failed with 0x${code.toString(16)}`);
+  if (!usual) setPcr(tpm, 0, (size) => new Uint8Array(size).fill(locality, size - 1));
+}
+
+/** Extends one event into the banks; value = its record for the log. */
+function measure(chip: TpmChip, e: FirmwareEvent | BootEvent): BootEvent {
+  const type = typeOf(e);
   const noAction = type === EVENT_TYPES.EV_NO_ACTION;
-  const digests = chip.banks.map((alg) => ({
-    alg,
-    digest: noAction ? new Uint8Array(digestSize(alg)) : crypto().hash(alg, e.data),
-  }));
-  if (!noAction) chip.pcrExtend(e.pcr, digests);
+  const digests =
+    'digests' in e
+      ? chip.banks.flatMap((alg) => {
+          const found = e.digests.find((d) => d.algId === algIdOf(alg));
+          return found === undefined ? [] : [{ alg, digest: found.digest }];
+        })
+      : chip.banks.map((alg) => ({
+          alg,
+          digest: noAction ? new Uint8Array(digestSize(alg)) : crypto().hash(alg, e.data),
+        }));
+  if (!noAction && digests.length > 0) chip.pcrExtend(e.pcr, digests);
   return {
     pcr: e.pcr,
     type,
     digests: digests.map((d) => ({ algId: algIdOf(d.alg), digest: d.digest })),
-    event: e.event ?? e.data,
+    event: loggedOf(e),
   };
 }
 
@@ -67,7 +115,7 @@ function presetPcrs(tpm: Tpm, pcrs: { readonly [bank: string]: { readonly [pcr: 
 }
 
 /**
- * Firmware and boot loader; value = the event log, empty for preset registers.
+ * Firmware and boot loader; value = the bytes of the event log, empty for preset registers.
  * @tcg PC Client Platform Firmware Profile 1.05, 2.3 Integrity Collection and Reporting
  */
 export function measuredBoot(
@@ -76,23 +124,53 @@ export function measuredBoot(
   trace: Trace,
   spec: FirmwareSpec | undefined,
   facts: BootFacts,
-): readonly BootEvent[] {
+): Uint8Array {
+  const declared = declaredEvents(spec, facts);
+  startTpm(tpm, declared);
   if (spec !== undefined && 'pcrs' in spec) {
     presetPcrs(tpm, spec.pcrs);
     trace.emit('boot.preset_pcrs', { banks: Object.keys(spec.pcrs) });
-    return [];
+    return EMPTY;
   }
-  const events = spec === undefined ? defaultFirmware(facts) : spec.events;
-  return events.map((e) => {
-    const id = trace.open('boot.firmware_event', { pcr: e.pcr, type: e.type });
+  const old = isOldLog(spec);
+  const records = declared.map((e, i) => {
+    const type = typeOf(e);
+    const about = eventText({ type, event: loggedOf(e) });
+    const number = i + (old ? 0 : 1);
+    const id = trace.open('boot.firmware_event', { pcr: e.pcr, type: eventTypeName(type), number, about });
     const record = measure(chip, e);
     trace.close(id);
     return record;
   });
+  if (spec !== undefined && 'eventlog' in spec) return spec.eventlog;
+  return old ? encodeOldEventLog(records) : eventLogBytes(chip.banks, records);
 }
 
-/** Bytes of the log, as tpm0/binary_bios_measurements shows them. */
-export function eventLogBytes(banks: readonly HashName[], events: readonly BootEvent[]): Uint8Array {
+/** The old form has no header, so its records count from 0. */
+function isOldLog(spec: FirmwareSpec | undefined): boolean {
+  if (spec === undefined) return false;
+  if ('uefi' in spec) return spec.uefi.log === 'sha1';
+  return 'eventlog' in spec && decodeEventLog(spec.eventlog).legacy;
+}
+
+/** Registers that stand for what ran before the operating system. */
+const PLATFORM_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7];
+/** What a separator says after an error. */
+const ERROR = Uint8Array.of(1, 0, 0, 0);
+
+/**
+ * Firmware that wakes a machine and finds no saved registers makes the empty ones useless: a separator that
+ * says "error" goes into each, and nobody can build the old values on top of it. The log that the kernel
+ * took over at boot does not get these events.
+ * @tcg PC Client Platform Firmware Profile 1.05, 3.3.2.2 Error Conditions
+ */
+export function capRegisters(tpm: Tpm): void {
+  const own = new TpmDriver(tpm);
+  for (const pcr of PLATFORM_PCRS) measure(own, { pcr, type: 'EV_SEPARATOR', data: ERROR });
+}
+
+/** Bytes of a crypto-agile log with the records of these banks. */
+function eventLogBytes(banks: readonly HashName[], events: readonly BootEvent[]): Uint8Array {
   const algorithms = banks.map((name) => ({ algId: algIdOf(name), size: digestSize(name) }));
   return encodeEventLog(algorithms, events);
 }

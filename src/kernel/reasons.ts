@@ -11,6 +11,10 @@ export const KERNEL_REASON = defineReasons({
     text: 'no design of this machine brings the system call {name}',
     source: 'kernel/sys_ni.c sys_ni_syscall()',
   },
+  'kernel.no_integrity_hook': {
+    text: 'the kernel takes this buffer without asking IMA or IPE about it',
+    source: 'kernel/bpf/syscall.c bpf_prog_load(), kernel/seccomp.c, net/ipv4/netfilter/ip_tables.c',
+  },
   'kernel.no_task': {
     text: 'the task does not exist any more',
     source: 'kernel/pid.c find_task_by_pid_ns()',
@@ -119,6 +123,22 @@ export const KERNEL_REASON = defineReasons({
   'kernel.map_malformed': {
     text: 'the text is no list of first, lower and count',
     source: 'kernel/user_namespace.c map_write()',
+  },
+  'kernel.power_state': {
+    text: 'the machine is {power}: {event} does nothing now',
+    source: 'kernel/power/suspend.c enter_state()',
+  },
+  'kernel.disk_in_use': {
+    text: 'the machine is not off: {disk} cannot be taken out',
+    source: 'drivers/scsi/sd.c sd_remove()',
+  },
+  'kernel.power_no_state': {
+    text: 'the TPM has no saved state to come back to, so it starts with empty registers',
+    source: 'Part 3, 9.3 TPM2_Startup',
+  },
+  'kernel.kexec_crashed': {
+    text: 'the image was loaded for a crash and has no page to swap through: the jump kills the machine',
+    source: 'kernel/kexec_file.c kimage_file_alloc_init()',
   },
   'kernel.kexec_none': { text: 'no kernel is loaded', source: 'kernel/kexec_core.c kernel_kexec()' },
 });

@@ -53,6 +53,8 @@ export function copyKernel(s: KernelState): Writable<KernelState> {
     ramPages: s.ramPages,
     lsms: s.lsms,
     image: s.image,
+    setup: s.setup,
     boots: s.boots,
+    power: s.power,
   };
 }

@@ -113,9 +113,21 @@ export abstract class LazyRooms implements Cursors {
   #ipe: Ipe | null = null;
   #kernel: Kernel | null = null;
   #extensions: Extensions | null = null;
+  #profile: KernelProfile;
 
   constructor(base: MachineState) {
     this.#base = base;
+    this.#profile = base.profile;
+  }
+
+  get profile(): KernelProfile {
+    return this.#profile;
+  }
+
+  /** Another kernel boots: what the rooms keep of the old one must be made anew by the caller. */
+  useProfile(profile: KernelProfile): void {
+    this.#profile = profile;
+    this.#trust = null;
   }
 
   #make<K extends keyof Cursors>(room: K): Cursors[K] {
@@ -193,7 +205,7 @@ export abstract class LazyRooms implements Cursors {
   }
 
   get trust(): Trust {
-    this.#trust ??= new Trust(this.keys, this.#base.profile);
+    this.#trust ??= new Trust(this.keys, this.#profile);
     return this.#trust;
   }
 
@@ -201,7 +213,7 @@ export abstract class LazyRooms implements Cursors {
   get state(): MachineState {
     const base = this.#base;
     return {
-      profile: base.profile,
+      profile: this.#profile,
       trace: this.#trace === null ? base.trace : this.#trace.state,
       clock: this.#clock === null ? base.clock : this.#clock.state,
       random: this.#random === null ? base.random : this.#random.state,

@@ -9,7 +9,6 @@ import type { PseudoNode, VfsApi } from '../vfs/api.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../vfs/constants.ts';
 import type { Dentry, SbId } from '../vfs/types.ts';
 import { bootTask } from './boot-task.ts';
-import { eventLogBytes } from './measured-boot.ts';
 import { rootOf } from './populate.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -85,9 +84,8 @@ export function lsmNames(profile: KernelProfile, list: string): readonly string[
 
 /** Behaviour of the kernel's own nodes, by key. */
 export function kernelPseudo(r: Rooms): Readonly<Record<string, PseudoNode>> {
-  const events = () => r.kernel.state.eventLog;
   return {
     'kernel/lsm': { read: () => ok(utf8(r.kernel.state.lsms.join(','))) },
-    'kernel/binary_bios_measurements': { read: () => ok(eventLogBytes(r.chip?.banks ?? [], events())) },
+    'kernel/binary_bios_measurements': { read: () => ok(r.kernel.state.eventLog) },
   };
 }

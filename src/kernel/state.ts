@@ -3,13 +3,14 @@
 // signals and scheduling are left out: one system call runs to its end before the next one starts.
 
 import { Map as ImmutableMap } from 'immutable';
+import { EMPTY } from '../base/bytes.ts';
 import { type AppendList, emptyList } from '../base/list.ts';
 import type { DriverState } from '../tpm/driver.ts';
 import { CAP_FULL_SET } from '../vfs/constants.ts';
 import type { Cred, FileId, InodeKey, MappingId, PathRef, VfsTask } from '../vfs/types.ts';
 import type { ExecPhase, MachineConfig, Pid } from './api.ts';
 import type { VerityTable } from './dm-verity.ts';
-import type { BootEvent } from './eventlog.ts';
+import { type PowerState, powerTable } from './power.machine.ts';
 
 /** One entry of a descriptor table. */
 export interface FileDescriptor {
@@ -68,6 +69,8 @@ export interface KexecImage {
   /** null when it boots without an initramfs. */
   readonly initrdLength: number | null;
   readonly imaSegment: KexecSegment | null;
+  /** Without it the machine does not survive the jump. @kernel kernel/kexec_file.c kimage_file_alloc_init() */
+  readonly swapPage: boolean;
 }
 
 /** The segment that carries the measurement list. */
@@ -130,6 +133,9 @@ export interface UserNamespace {
 /** What is built into the kernel or handed to it besides the command line. */
 export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'>;
 
+/** What firmware and boot loader do at every power-on, until somebody changes it. */
+export type BootSetup = Pick<MachineConfig, 'cmdline' | 'firmware'>;
+
 export interface KernelState {
   readonly cmdline: string;
   /** Root of the initial mount namespace (init_task.fs); null before it is mounted. */
@@ -150,8 +156,8 @@ export interface KernelState {
   /** What the TPM driver found when it was bound; null before. */
   readonly tpmDriver: DriverState | null;
   readonly sysctl: ImmutableMap<string, string>;
-  /** TCG2 event log of the firmware; empty when the registers were preset. */
-  readonly eventLog: readonly BootEvent[];
+  /** Bytes of the firmware's event log; empty when the registers were preset. */
+  readonly eventLog: Uint8Array;
   /** What printk wrote: lines without level and time. */
   readonly log: AppendList<string>;
   /** Reason when the kernel panicked; nothing runs any more. */
@@ -166,8 +172,11 @@ export interface KernelState {
   readonly lsms: readonly string[];
   /** What the next kernel of a kexec boots with, as this one did. */
   readonly image: KernelImage;
-  /** How many kernels this machine booted since power-on (kexec counts). */
+  /** What firmware and boot loader start at the next power-on. */
+  readonly setup: BootSetup;
+  /** How many kernels ran on this machine (kexec counts). */
   readonly boots: number;
+  readonly power: PowerState;
 }
 
 /** Credentials of the first task: everything. */
@@ -223,7 +232,7 @@ export function newKernel(
     hashTrees: [],
     tpmDriver: null,
     sysctl: ImmutableMap(),
-    eventLog: [],
+    eventLog: EMPTY,
     log: emptyList(),
     panic: null,
     tpmNumber: 0,
@@ -232,7 +241,9 @@ export function newKernel(
     ramPages: ramPagesOf(memoryKb),
     lsms: [],
     image,
-    boots: 1,
+    setup: {},
+    boots: 0,
+    power: powerTable.initial,
   };
 }
 

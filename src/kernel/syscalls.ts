@@ -2,12 +2,14 @@
 // calls.
 
 import type { Err, Result } from '../base/errno.ts';
-import { fail } from '../base/errno.ts';
+import { fail, ok } from '../base/errno.ts';
 import type { Content, FileId } from '../vfs/types.ts';
 import type { DmTable, ExecOutcome, ExecPhase, MmapArgs, Pid, SpecialSyscallApi, SyscallApi } from './api.ts';
+import { BUFFER_CALLS, type BufferKind } from './buffer-calls.ts';
 import { dmCreate, dmRemove, dmResume, dmTableLoad } from './dm.ts';
 import { execBegin, execStep, execWait } from './exec.ts';
 import type { PlainRecord } from './extension.ts';
+import { type Fallback, requestFirmwareFallback } from './firmware-loader.ts';
 import { kexecFileLoad, kexecLoad } from './kexec.ts';
 import type { RingName } from './key-calls.ts';
 import { deleteModule, finitModule, finitModuleAllowed, initModule } from './module.ts';
@@ -152,6 +154,18 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
 
   kexecLoad(flags: number): Err {
     return this.err('kexec_load', { flags }, (task) => kexecLoad(this.k, task, flags));
+  }
+
+  handBuffer(kind: BufferKind, data: Uint8Array): Err {
+    return this.err(BUFFER_CALLS[kind].syscall, { length: data.length }, (task) =>
+      BUFFER_CALLS[kind].run(this.k, task, data),
+    );
+  }
+
+  firmwareFallback(name: string, data: Uint8Array): Result<Fallback> {
+    return this.result('firmware_fallback', { name, length: data.length }, (task) =>
+      ok(requestFirmwareFallback(this.k, task, name, data)),
+    );
   }
 
   call(name: string, args: PlainRecord): Result<PlainRecord> {

@@ -1,7 +1,7 @@
 // The TPM in sysfs: its directory with one file per register, and the driver's bind and unbind nodes. A
 // device that is bound again gets the next number; who kept the first one (IMA) goes on without a TPM.
 
-import { fromHex, fromLatin1, toHex, utf8 } from '../base/bytes.ts';
+import { fromLatin1, toHex, utf8 } from '../base/bytes.ts';
 import type { Result } from '../base/errno.ts';
 import { fail, ok } from '../base/errno.ts';
 import type { HashName } from '../crypto/provider.ts';
@@ -15,8 +15,6 @@ import { dir, node, type TreeNode } from './procfs.ts';
 const DEVICE = 'MSFT0101:00';
 const PLATFORM = `devices/pci0000:00/0000:00:01.0/${DEVICE}`;
 const PCRS = 24;
-/** TPM2_Shutdown(TPM_SU_CLEAR), which the driver sends when it lets go of the device. */
-const SHUTDOWN_CLEAR = fromHex('80010000000c000001450000');
 
 const link = (path: string, target: string): TreeNode => ({ path, mode: S_IFLNK | 0o777, target });
 
@@ -79,7 +77,7 @@ function unbind(k: Kernel, chip: LateChip): PseudoNode {
     write: (_task, _file, data): Result<number> => {
       const { tpmNumber } = k.state;
       if (!named(data) || tpmNumber === null) return fail('ENODEV');
-      chip.execute(SHUTDOWN_CLEAR);
+      chip.shutdown('clear');
       if (tpmNumber === 0) chip.unbind();
       removeNode(k.env.vfs, `class/tpm/tpm${tpmNumber}`);
       removeNode(k.env.vfs, `${PLATFORM}/tpm`);

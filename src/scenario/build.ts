@@ -5,7 +5,14 @@ import { concat, EMPTY, fromLatin1, toHex, utf8 } from '../base/bytes.ts';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
 import { pemDecode } from '../crypto/pem.ts';
-import type { DiskSpec, FileSpec, FirmwareSpec, MachineConfig, RawDiskSpec } from '../kernel/api.ts';
+import type {
+  BootChange,
+  DiskSpec,
+  FileSpec,
+  FirmwareSpec,
+  MachineConfig,
+  RawDiskSpec,
+} from '../kernel/api.ts';
 import { PROPOSALS } from '../proposals/registry.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import { DM_VERITY_DEFAULT, dmVerityFormat } from '../vfs/dmverity.ts';
@@ -14,8 +21,8 @@ import { type DataContext, isEvm, looseHex, type ReadFile, resolveContent, resol
 import type { EvmFile } from './evm-values.ts';
 import { armedFault } from './fault-form.ts';
 import { makeKeys } from './keys.ts';
-import { checkMachine } from './machine-checks.ts';
-import type { DiskForm, FileForm, MachineForm } from './schema.ts';
+import { checkBoot, checkMachine } from './machine-checks.ts';
+import type { BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm, EvmForm, KeyForm } from './schema-data.ts';
 import type { PathStep, Source } from './source.ts';
 
@@ -27,6 +34,8 @@ export class Builder {
   readonly source: Source;
   /** Files and keys that forms refer to; keys are set once they are made. */
   context: DataContext;
+  /** Kernel of the machine; null until it is known. */
+  profile: KernelProfile | null = null;
   readonly #siblings: readonly string[];
 
   constructor(source: Source, readFile: ReadFile, siblings: readonly string[] = []) {
@@ -221,8 +230,11 @@ function diskSpecs(b: Builder, forms: readonly DiskForm[], profile: KernelProfil
   return { disks, rawDisks };
 }
 
-function firmwareSpec(b: Builder, form: NonNullable<MachineForm['firmware']>): FirmwareSpec {
-  const at: readonly PathStep[] = ['machine', 'firmware'];
+function firmwareSpec(
+  b: Builder,
+  form: NonNullable<MachineForm['firmware']>,
+  at: readonly PathStep[],
+): FirmwareSpec {
   if ('events' in form) {
     const events = form.events.map((e, i) => ({
       pcr: e.pcr,
@@ -241,26 +253,27 @@ function firmwareSpec(b: Builder, form: NonNullable<MachineForm['firmware']>): F
   return { pcrs };
 }
 
-function profileOf(b: Builder, form: MachineForm): KernelProfile | undefined {
+/** The kernel of a machine, or of a later boot, which changes the one before when it names no other. */
+function profileOf(b: Builder, form: BootForm, at: readonly PathStep[]): KernelProfile | undefined {
   const name = form.profile ?? DEFAULT_PROFILE;
-  const profile = PROFILES[name];
+  const profile = form.profile === undefined && b.profile !== null ? b.profile : PROFILES[name];
   if (profile === undefined) {
     const names = Object.keys(PROFILES);
     const help = didYouMean(name, names) ?? `there are: ${names.join(', ')}`;
-    b.report(['machine', 'profile'], 'scenario.unknown_profile', `unknown kernel profile \`${name}\``, help);
+    b.report([...at, 'profile'], 'scenario.unknown_profile', `unknown kernel profile \`${name}\``, help);
     return undefined;
   }
   const known = Object.keys(profile.switches);
   for (const key of Object.keys(form.switches ?? {})) {
     if (known.includes(key)) continue;
     const help = didYouMean(key, known) ?? `there are: ${known.join(', ')}`;
-    b.reportKey(['machine', 'switches', key], 'scenario.unknown_switch', `unknown switch \`${key}\``, help);
+    b.reportKey([...at, 'switches', key], 'scenario.unknown_switch', `unknown switch \`${key}\``, help);
   }
   for (const key of Object.keys(form.config ?? {})) {
     const options = Object.keys(profile.config);
     if (options.includes(key)) continue;
     const help = didYouMean(key, options) ?? null;
-    b.reportKey(['machine', 'config', key], 'scenario.unknown_option', `the profile has no \`${key}\``, help);
+    b.reportKey([...at, 'config', key], 'scenario.unknown_option', `the profile has no \`${key}\``, help);
   }
   if (form.config === undefined && form.switches === undefined) return profile;
   return {
@@ -275,13 +288,14 @@ const RINGS = ['builtin', 'secondary', 'machine', 'platform'] as const;
 function trustedKeys(
   b: Builder,
   form: NonNullable<MachineForm['trusted_keys']>,
+  at: readonly PathStep[],
 ): NonNullable<MachineConfig['trustedKeys']> {
   const out: { [ring in (typeof RINGS)[number]]?: readonly Uint8Array[] } = {};
   for (const ring of RINGS) {
     const list = form[ring];
     if (list === undefined) continue;
     out[ring] = list.map((data, i) => {
-      const path = ['machine', 'trusted_keys', ring, i];
+      const path = [...at, ring, i];
       const bytes = b.bytes(data, path);
       const text = fromLatin1(bytes);
       const pem = pemDecode(text).find((block) => block.label === 'CERTIFICATE');
@@ -294,10 +308,10 @@ function trustedKeys(
   return out;
 }
 
-function proposalsOf(b: Builder, names: readonly string[]): readonly string[] {
+function proposalsOf(b: Builder, names: readonly string[], place: readonly PathStep[]): readonly string[] {
   const known = PROPOSALS.map((p) => p.name);
   for (const [i, name] of names.entries()) {
-    const at = ['machine', 'proposals', i];
+    const at = [...place, i];
     const help = didYouMean(name, known) ?? `there are: ${known.join(', ')}`;
     if (!known.includes(name)) b.report(at, 'scenario.unknown_proposal', `unknown design \`${name}\``, help);
     else if (names.indexOf(name) !== i)
@@ -306,31 +320,54 @@ function proposalsOf(b: Builder, names: readonly string[]): readonly string[] {
   return names.filter((name) => known.includes(name));
 }
 
+/** The members that a machine and a later boot have in common. */
+function bootParts(
+  b: Builder,
+  form: BootForm,
+  profile: KernelProfile,
+  at: readonly PathStep[],
+): Omit<BootChange, 'profile'> {
+  const { cmdline, firmware, initramfs, trusted_keys, proposals, ipe_boot_policy } = form;
+  const place = { profile, uuid: NO_UUID };
+  return {
+    ...(cmdline === undefined ? {} : { cmdline }),
+    ...(firmware === undefined ? {} : { firmware: firmwareSpec(b, firmware, [...at, 'firmware']) }),
+    ...(initramfs === undefined ? {} : { initramfs: fileSpecs(b, initramfs, place, [...at, 'initramfs']) }),
+    ...(trusted_keys === undefined
+      ? {}
+      : { trustedKeys: trustedKeys(b, trusted_keys, [...at, 'trusted_keys']) }),
+    ...(proposals === undefined ? {} : { proposals: proposalsOf(b, proposals, [...at, 'proposals']) }),
+    ...(ipe_boot_policy === undefined ? {} : { ipeBootPolicy: ipe_boot_policy }),
+  };
+}
+
+/** What is other at a later boot. */
+export function bootChange(b: Builder, form: BootForm, at: readonly PathStep[]): BootChange {
+  checkBoot(b, form, at);
+  const profile = profileOf(b, form, at);
+  const other = form.profile !== undefined || form.config !== undefined || form.switches !== undefined;
+  const known = profile ?? (PROFILES[DEFAULT_PROFILE] as KernelProfile);
+  return {
+    ...bootParts(b, form, known, at),
+    ...(profile === undefined || !other ? {} : { profile }),
+  };
+}
+
 /** What to build the machine from. */
 export function machineConfig(b: Builder, form: MachineForm, title: string): MachineConfig {
   checkMachine(b, form);
-  const profile = profileOf(b, form);
+  const at: readonly PathStep[] = ['machine'];
+  const profile = profileOf(b, form, at);
   const disks: readonly DiskForm[] = form.disks ?? [{ name: 'vdc' }];
   const known = profile ?? (PROFILES[DEFAULT_PROFILE] as KernelProfile);
+  b.profile = known;
   return {
     ...(profile === undefined ? {} : { profile }),
     seed: form.seed ?? title,
     ...diskSpecs(b, disks, known),
-    ...(form.cmdline === undefined ? {} : { cmdline: form.cmdline }),
+    ...bootParts(b, form, known, at),
     ...(form.boot_time === undefined ? {} : { bootTime: form.boot_time }),
     ...(form.tpm === undefined ? {} : { tpm: form.tpm === 'none' ? null : { banks: form.tpm.banks } }),
-    ...(form.firmware === undefined ? {} : { firmware: firmwareSpec(b, form.firmware) }),
-    ...(form.initramfs === undefined
-      ? {}
-      : {
-          initramfs: fileSpecs(b, form.initramfs, { profile: known, uuid: NO_UUID }, [
-            'machine',
-            'initramfs',
-          ]),
-        }),
-    ...(form.trusted_keys === undefined ? {} : { trustedKeys: trustedKeys(b, form.trusted_keys) }),
     ...(form.faults === undefined ? {} : { faults: form.faults.map(armedFault) }),
-    ...(form.proposals === undefined ? {} : { proposals: proposalsOf(b, form.proposals) }),
-    ...(form.ipe_boot_policy === undefined ? {} : { ipeBootPolicy: form.ipe_boot_policy }),
   };
 }

@@ -5,11 +5,11 @@ import { type Diagnostic, didYouMean, sortDiagnostics } from '../base/diagnostic
 import { allReasons, reasonOf } from '../base/reasons.ts';
 import { IINT_FLAG_NAMES } from '../explain/iint-flags.ts';
 import type { MachineConfig } from '../kernel/api.ts';
-import { Builder, machineConfig } from './build.ts';
+import { Builder, bootChange, machineConfig } from './build.ts';
 import { type DataContext, operationData, type ReadFile } from './data.ts';
 import { issueDiagnostics, knownKeys } from './issues.ts';
 import { bootPolicyDiagnostics, policyDiagnostics } from './policies.ts';
-import { type ActorForm, headSchema, type ScenarioHead } from './schema.ts';
+import { type ActorForm, type BootForm, headSchema, type ScenarioHead } from './schema.ts';
 import type { CheckForm } from './schema-check.ts';
 import { type DataForm, keysSchema } from './schema-data.ts';
 import type { CommonExpectation, FinalExpectation, StepExpectation } from './schema-expect.ts';
@@ -151,6 +151,10 @@ class Loader {
     for (const name of word.dataArguments) {
       const form = rest[name] as DataForm | readonly DataForm[] | undefined;
       if (form !== undefined) resolved[name] = this.#data(form, [...path, name]);
+    }
+    for (const name of word.bootArguments) {
+      const form = rest[name] as BootForm | undefined;
+      if (form !== undefined) resolved[name] = bootChange(this.builder, form, [...path, name]);
     }
     return {
       number: index + 1,

@@ -6,7 +6,7 @@ import { digestSize, type HashName } from '../crypto/provider.ts';
 import { type HashAlgoName, hashAlgo, hashDigestSize } from '../integrity/hash-info.ts';
 import { EVENT_TYPES, eventTypeNumber } from '../kernel/eventlog.ts';
 import { looseHex } from './data.ts';
-import type { DiskForm, FileForm, MachineForm } from './schema.ts';
+import type { BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm } from './schema-data.ts';
 import type { PathStep } from './source.ts';
 
@@ -120,8 +120,11 @@ function checkDisks(sink: CheckSink, disks: readonly DiskForm[]): void {
   }
 }
 
-function checkFirmware(sink: CheckSink, form: NonNullable<MachineForm['firmware']>): void {
-  const at: readonly PathStep[] = ['machine', 'firmware'];
+function checkFirmware(
+  sink: CheckSink,
+  form: NonNullable<MachineForm['firmware']>,
+  at: readonly PathStep[],
+): void {
   if ('events' in form) {
     const names = Object.keys(EVENT_TYPES);
     for (const [i, event] of form.events.entries()) {
@@ -147,11 +150,16 @@ function checkFirmware(sink: CheckSink, form: NonNullable<MachineForm['firmware'
   }
 }
 
+/** Such mistakes of what a boot has. */
+export function checkBoot(sink: CheckSink, form: BootForm, at: readonly PathStep[]): void {
+  checkFiles(sink, form.initramfs, [...at, 'initramfs']);
+  if (form.firmware !== undefined) checkFirmware(sink, form.firmware, [...at, 'firmware']);
+}
+
 /** All such mistakes of the `machine` part. */
 export function checkMachine(sink: CheckSink, form: MachineForm): void {
   checkDisks(sink, form.disks ?? []);
-  checkFiles(sink, form.initramfs, ['machine', 'initramfs']);
-  if (form.firmware !== undefined) checkFirmware(sink, form.firmware);
+  checkBoot(sink, form, ['machine']);
   if (form.tpm === undefined || form.tpm === 'none') return;
   const { banks } = form.tpm;
   for (const [i, bank] of banks.entries()) {

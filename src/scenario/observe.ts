@@ -13,6 +13,7 @@ import { asciiEntry } from '../ima/template-show.ts';
 import type { ImaState, TemplateEntry } from '../ima/types.ts';
 import type { Audit } from '../integrity/audit.ts';
 import type { MachineApi, Pid } from '../kernel/api.ts';
+import type { PowerState } from '../kernel/power.machine.ts';
 import { hashName } from '../tpm/algorithms.ts';
 import type { PcrBank, TpmState } from '../tpm/state.ts';
 import type { VfsApi } from '../vfs/api.ts';
@@ -28,7 +29,15 @@ export interface ScenarioMachine extends MachineApi {
   readonly vfs: VfsApi;
   readonly tpm: (TpmPort & { readonly state: TpmState }) | null;
   readonly ima: { readonly state: ImaState };
-  readonly kernel: { readonly state: { readonly panic: string | null }; task(pid: Pid): VfsTask | undefined };
+  readonly kernel: {
+    readonly state: {
+      readonly panic: string | null;
+      readonly power: PowerState;
+      /** How many kernels ran so far: another one begins a list of its own. */
+      readonly boots: number;
+    };
+    task(pid: Pid): VfsTask | undefined;
+  };
   fork(): ScenarioMachine;
 }
 
@@ -40,9 +49,18 @@ export interface Look {
   readonly events: number;
   readonly pcr: readonly PcrBank[];
   readonly timeUs: number;
+  readonly boots: number;
 }
 
-export const NOTHING_SEEN: Look = { list: 0, violations: 0, audit: 0, events: 0, pcr: [], timeUs: 0 };
+export const NOTHING_SEEN: Look = {
+  list: 0,
+  violations: 0,
+  audit: 0,
+  events: 0,
+  pcr: [],
+  timeUs: 0,
+  boots: 0,
+};
 
 export function look(machine: ScenarioMachine): Look {
   return {
@@ -52,6 +70,7 @@ export function look(machine: ScenarioMachine): Look {
     events: machine.trace.state.events.length,
     pcr: machine.tpm?.state.pcr ?? [],
     timeUs: machine.clock.state.uptimeUs,
+    boots: machine.kernel.state.boots,
   };
 }
 
@@ -106,11 +125,12 @@ function pcrChanges(before: readonly PcrBank[], after: readonly PcrBank[]): read
 /** What happened since a look. */
 export function effectsSince(machine: ScenarioMachine, before: Look): Effects {
   const now = look(machine);
+  // Another kernel has another list and counts from zero.
+  const { list, violations } = now.boots === before.boots ? before : NOTHING_SEEN;
   return {
-    entries: listEntries(machine, before.list),
+    entries: listEntries(machine, list),
     pcrs: pcrChanges(before.pcr, now.pcr),
-    // A kexec starts these counts anew.
-    violations: Math.max(0, now.violations - before.violations),
+    violations: Math.max(0, now.violations - violations),
     audit: toArray(machine.audit.state.records, now.audit < before.audit ? 0 : before.audit),
     events: [before.events, now.events],
   };

@@ -16,11 +16,14 @@ export interface Performed {
   readonly memory: RunMemory;
 }
 
-/** One step; on a machine that panicked nothing happens any more. */
+/** One step; on a machine that panicked or is off only steps of people beside it do something. */
 export function performStep(session: Session, memory: RunMemory, op: OpInput): Performed {
-  const { panic } = (session.machine as ScenarioMachine).kernel.state;
-  if (panic !== null) return { result: { err: 'ESRCH', panic }, memory };
+  const { panic, power } = (session.machine as ScenarioMachine).kernel.state;
   const own = scenarioOp(op.op);
+  if (own?.outside !== true) {
+    if (panic !== null) return { result: { err: 'ESRCH', panic }, memory };
+    if (power !== 'on') return { result: { err: 'ESRCH', power }, memory };
+  }
   if (own === undefined) return { result: runOp(session, op), memory };
   const { actor, uid, euid, gid } = op;
   const context: StepContext = { session, memory, actor: () => session.actor(actor, uid, euid, gid) };

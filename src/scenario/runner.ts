@@ -39,6 +39,8 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
   #snapshot: SnapshotFrom<typeof runnerMachine>;
   readonly #steps: StepReport[] = [];
   #final: readonly Check[] = [];
+  /** Registers when they could last be read: a machine that is off has none. */
+  #registers: Look['pcr'] = [];
 
   constructor(scenario: Scenario, boot: Boot<M>, options: RunOptions = {}) {
     this.scenario = scenario;
@@ -74,12 +76,18 @@ export class ScenarioRun<M extends ScenarioMachine = ScenarioMachine> {
     this.#send({ type: 'STEP' });
     const step = this.scenario.steps[this.#steps.length];
     assert(step !== undefined, 'a step is left');
-    const before = look(this.machine);
+    const before = this.#look();
     const result = this.#perform(step);
     const report = this.#compare(step, before, result);
     this.#steps.push(report);
     this.#send({ type: 'DONE', failed: report.checks.filter((c) => !c.ok).length });
     return report;
+  }
+
+  #look(): Look {
+    const now = look(this.machine);
+    if (now.pcr.length > 0) this.#registers = now.pcr;
+    return { ...now, pcr: this.#registers };
   }
 
   #perform(step: ScenarioStep): OpResult {

@@ -158,6 +158,24 @@ export const machineSchema = z
   })
   .describe('The machine as it is before the first step.');
 
+/** What is other at the next boot. */
+export const bootSchema = machineSchema
+  .pick({
+    profile: true,
+    config: true,
+    switches: true,
+    cmdline: true,
+    firmware: true,
+    initramfs: true,
+    trusted_keys: true,
+    ipe_boot_policy: true,
+    proposals: true,
+  })
+  .meta({
+    id: 'Boot',
+    description: 'What is other from this boot on: boot entry, kernel, initramfs, firmware. The rest stays.',
+  });
+
 export const actorSchema = z
   .strictObject({
     uid: id32.optional().describe('Real user id; default 0.'),
@@ -197,6 +215,7 @@ export const headSchema = z.strictObject({
 
 export type ScenarioHead = z.infer<typeof headSchema>;
 export type MachineForm = z.infer<typeof machineSchema>;
+export type BootForm = z.infer<typeof bootSchema>;
 export type FileForm = z.infer<typeof fileSchema>;
 export type DiskForm = z.infer<typeof disk>;
 export type ActorForm = z.infer<typeof actorSchema>;

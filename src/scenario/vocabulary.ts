@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { OPS } from './ops/table.ts';
 import { DATA, type OpDeclaration } from './ops/types.ts';
-import { stepCommon } from './schema.ts';
+import { bootSchema, stepCommon } from './schema.ts';
 import { dataSchema } from './schema-data.ts';
 import { SCENARIO_OPS } from './steps/table.ts';
 
@@ -21,6 +21,8 @@ export interface StepWord {
   readonly schema: z.ZodObject;
   /** Names of the arguments that hold bytes: their scenario forms are resolved before the operation runs. */
   readonly dataArguments: readonly string[];
+  /** Names of the arguments that describe a boot, as the `machine` part does. */
+  readonly bootArguments: readonly string[];
   /** Names of all arguments, for completion and hints. */
   readonly arguments: readonly string[];
 }
@@ -34,6 +36,7 @@ function unwrap(schema: z.core.$ZodType): { readonly inner: z.core.$ZodType; rea
 function wordOf(declaration: Pick<OpDeclaration, 'name' | 'help' | 'args'>): StepWord {
   const shape: Record<string, z.ZodType> = { op: z.literal(declaration.name) };
   const dataArguments: string[] = [];
+  const bootArguments: string[] = [];
   for (const [name, schema] of Object.entries(declaration.args)) {
     if (NOT_ARGUMENTS.has(name)) continue;
     const { inner, optional } = unwrap(schema);
@@ -41,10 +44,12 @@ function wordOf(declaration: Pick<OpDeclaration, 'name' | 'help' | 'args'>): Ste
       dataArguments.push(name);
       shape[name] = optional ? dataArgument.optional() : dataArgument;
     } else shape[name] = schema as z.ZodType;
+    if (inner === bootSchema) bootArguments.push(name);
   }
   const names = Object.keys(shape).filter((n) => n !== 'op');
   const schema = z.strictObject({ ...shape, ...stepCommon }).describe(declaration.help);
-  return { name: declaration.name, help: declaration.help, schema, dataArguments, arguments: names };
+  const { name, help } = declaration;
+  return { name, help, schema, dataArguments, bootArguments, arguments: names };
 }
 
 const words = [...OPS, ...SCENARIO_OPS].map(wordOf).sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -81,6 +81,7 @@ export const CAP_FSETID = 4;
 export const CAP_SETGID = 6;
 export const CAP_SETUID = 7;
 export const CAP_LINUX_IMMUTABLE = 9;
+export const CAP_NET_ADMIN = 12;
 export const CAP_SYS_MODULE = 16;
 export const CAP_SYS_RAWIO = 17;
 export const CAP_SYS_CHROOT = 18;
@@ -91,5 +92,6 @@ export const CAP_AUDIT_CONTROL = 30;
 export const CAP_SETFCAP = 31;
 export const CAP_MAC_OVERRIDE = 32;
 export const CAP_MAC_ADMIN = 33;
+export const CAP_BPF = 39;
 /** All 41 capabilities of Linux 6.12. */
 export const CAP_FULL_SET = (1n << 41n) - 1n;

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fromHex, toHex } from '../../src/base/bytes.ts';
+import { fromHex, toHex, utf8 } from '../../src/base/bytes.ts';
 import { play } from '../../src/cli/play.ts';
 import type { HashName } from '../../src/crypto/provider.ts';
 import { type EvmMetadata, evmHmac, evmSign } from '../../src/evm/sign.ts';
@@ -353,6 +353,60 @@ ${RULE.replace('APPRAISE_TYPE', '')}  - { op: read, path: /mnt/f }
 `;
     const spec = 'mode: "0644", owner: "5:6", ino: 77, generation: 9';
     expect(evmScenario({ ima, evm: fromHex(evm) }, spec, '', steps)).toEqual([]);
+  });
+});
+
+/** Labels of security modules as evmctl's switches and the file itself give them; a SELinux label ends in a NUL. */
+const CONTEXT = 'system_u:object_r:bin_t:s0';
+const CAPS = '0100000200200000000000000000000000000000';
+const SMACK = { SMACK64: 'floor', SMACK64EXEC: 'star', SMACK64TRANSMUTE: 'TRUE', SMACK64MMAP: 'map' };
+// This evmctl takes the text after --caps= as it is, whatever its help says of hexadecimal.
+const given = { 'security.selinux': utf8(`${CONTEXT}\0`), 'security.capability': utf8(CAPS) };
+const MODULE_LABELS: [title: string, flags: string[], set: Record<string, string>, covered: object][] = [
+  ['--selinux', ['--selinux', CONTEXT], {}, { 'security.selinux': given['security.selinux'] }],
+  ['--caps', [`--caps=${CAPS}`], {}, { 'security.capability': given['security.capability'] }],
+  ['both', ['--selinux', CONTEXT, `--caps=${CAPS}`], {}, given],
+  ["the file's own capabilities", [], { capability: `0x${CAPS}` }, { 'security.capability': fromHex(CAPS) }],
+  ['the Smack label', [], SMACK, { 'security.SMACK64': utf8(SMACK.SMACK64) }],
+  [
+    '--smack',
+    ['--smack', `--caps=${CAPS}`],
+    { ...SMACK, apparmor: 'confined' },
+    {
+      ...Object.fromEntries(Object.entries(SMACK).map(([k, v]) => [`security.${k}`, utf8(v)])),
+      'security.apparmor': utf8('confined'),
+      'security.capability': given['security.capability'],
+    },
+  ],
+];
+
+describe.skipIf(noEvmctl || labels === null)('evmctl sign with labels of security modules', () => {
+  it.for(MODULE_LABELS)('covers %s as kisim does', ([title, flags, set, covered], { skip }) => {
+    const host = securityLabelled(`modules-${title.replace(/\W+/g, '-')}`);
+    if (host === null) return skip('security.ima cannot be set here');
+    const { file, ima } = host;
+    for (const [name, text] of Object.entries(set))
+      must('setfattr', '-n', `security.${name}`, '-v', text, file);
+    const id = ['--ino', '77', '--generation', '9', '--uid', '5', '--gid', '6', '--mode', '33188'];
+    const inode = { ino: 77, generation: 9, uid: 5, gid: 6, mode: 0o100644 };
+    const xattrs = new Map([
+      ...Object.entries(covered as Record<string, Uint8Array>),
+      ['security.ima', ima],
+    ] as [string, Uint8Array][]);
+    const sign = (...more: string[]): string =>
+      must('evmctl', 'sign', '-n', ...id, ...flags, ...more, '--key', 'rsa.key', file).trim();
+    const own = (more: Partial<EvmMetadata>, portable: boolean): string =>
+      toHex(
+        value(
+          evmSign(signer('rsa'), 'sha256', metadataOf(file, ima, { ...inode, ...more, xattrs }), portable),
+        ),
+      );
+    const uuid = fromHex(UUID.replaceAll('-', ''));
+    expect(own({ uuid }, false)).toBe(sign(`--uuid=${UUID}`));
+    expect(own({}, true)).toBe(sign('--portable'));
+    expect(own({ uuid }, false)).not.toBe(
+      toHex(value(evmSign(signer('rsa'), 'sha256', metadataOf(file, ima, { ...inode, uuid }), false))),
+    );
   });
 });
 

@@ -4,6 +4,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -46,6 +47,21 @@ function serve(port: number, tcti: string): Promise<void> {
       if (said.includes(`port ${port}`)) resolve();
     });
     child.on('exit', (status) => reject(new Error(`tpm serve ended with ${status}: ${said}`)));
+  });
+}
+
+const CMD_INIT = '0000000200000000';
+
+/** Power goes and comes back: what swtpm_ioctl -i sends to the control channel. */
+function init(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port + 1, '127.0.0.1', () => socket.write(Buffer.from(CMD_INIT, 'hex')));
+    socket.on('error', reject);
+    socket.on('data', (answer) => {
+      socket.end();
+      if (answer.readUInt32BE() === 0) resolve();
+      else reject(new Error(`CMD_INIT: ${answer.toString('hex')}`));
+    });
   });
 }
 
@@ -179,6 +195,98 @@ describe.skipIf(missing)('tpm2-tools over swtpm framing', () => {
     expect(tpm('unseal', '-c', 's.ctx', '-p', 'pcr:sha256:23')).toEqual(readFileSync(file('secret')));
     tpm('pcrextend', `23:sha256=${'22'.repeat(32)}`);
     expect(() => tpm('unseal', '-c', 's.ctx', '-p', 'pcr:sha256:23')).toThrow(/0x0*99d/i);
+  });
+
+  /** Makes a policy in a session of the kind that is asked for. */
+  function session(kind: 'trial' | 'policy', ...assertions: readonly (readonly string[])[]): void {
+    tpm('startauthsession', '-S', 'pol.ctx', ...(kind === 'policy' ? ['--policy-session'] : []));
+    for (const [tool = '', ...args] of assertions) tpm(tool, '-S', 'pol.ctx', ...args);
+  }
+
+  function sealed(policy: string, ...auth: readonly string[]): void {
+    tpm('flushcontext', 'pol.ctx');
+    tpm('createprimary', '-C', 'o', '-c', 'prim.ctx');
+    const attributes = ['-a', 'fixedtpm|fixedparent|noda'];
+    const files = ['-u', 's.pub', '-r', 's.priv', '-i', 'secret'];
+    tpm('create', '-C', 'prim.ctx', ...files, '-L', policy, ...attributes, ...auth);
+    tpm('load', '-C', 'prim.ctx', '-u', 's.pub', '-r', 's.priv', '-c', 's.ctx');
+  }
+
+  const unseal = (auth = ''): Buffer => tpm('unseal', '-c', 's.ctx', '-p', `session:pol.ctx${auth}`);
+
+  test.each(['policyauthvalue', 'policypassword'])('sealing under %s needs the right word', (tool) => {
+    session('trial', [tool, '-L', 'word.policy']);
+    sealed('word.policy', '-p', 'word');
+    session('policy', [tool]);
+    expect(() => unseal('+other')).toThrow(/0x0*9(8e|a2)/i);
+    tpm('flushcontext', 'pol.ctx');
+    session('policy', [tool]);
+    expect(unseal('+word')).toEqual(readFileSync(file('secret')));
+    tpm('flushcontext', 'pol.ctx');
+    session('policy');
+    expect(() => unseal('+word')).toThrow(/0x0*99d/i);
+    tpm('flushcontext', 'pol.ctx');
+  });
+
+  test('sealing under policysecret needs the authorization of the owner', () => {
+    tpm('changeauth', '-c', 'o', 'mine');
+    const owner = (word: string): string[] => ['policysecret', '-c', 'o', word];
+    session('trial', [...owner('mine'), '-L', 'owner.policy']);
+    tpm('changeauth', '-c', 'o', '-p', 'mine');
+    sealed('owner.policy');
+    tpm('changeauth', '-c', 'o', 'mine');
+    session('policy');
+    expect(() => tpm('policysecret', '-S', 'pol.ctx', '-c', 'o', 'other')).toThrow(/0x0*9a2/i);
+    expect(() => unseal()).toThrow(/0x0*99d/i);
+    tpm('policysecret', '-S', 'pol.ctx', '-c', 'o', 'mine');
+    expect(unseal()).toEqual(readFileSync(file('secret')));
+    tpm('flushcontext', 'pol.ctx');
+    tpm('changeauth', '-c', 'o', '-p', 'mine');
+  });
+
+  test('sealing under policyor: one of two states of a register will do, a third will not', () => {
+    const state = (name: string): void => {
+      session('trial', ['policypcr', '-l', 'sha256:16', '-L', name]);
+      tpm('flushcontext', 'pol.ctx');
+    };
+    const either = ['policyor', '-L', 'or.policy', 'sha256:one.policy,two.policy'];
+    tpm('pcrreset', '16');
+    state('one.policy');
+    tpm('pcrextend', `16:sha256=${'44'.repeat(32)}`);
+    state('two.policy');
+    session('trial', ['policypcr', '-l', 'sha256:16'], either);
+    sealed('or.policy');
+    const tried = (): Buffer => {
+      try {
+        session('policy', ['policypcr', '-l', 'sha256:16'], either);
+        return unseal();
+      } finally {
+        tpm('flushcontext', 'pol.ctx');
+      }
+    };
+    expect(tried()).toEqual(readFileSync(file('secret')));
+    tpm('pcrreset', '16');
+    expect(tried()).toEqual(readFileSync(file('secret')));
+    tpm('pcrextend', `16:sha256=${'55'.repeat(32)}`);
+    expect(tried).toThrow(/0x0*1c4/i);
+    tpm('pcrreset', '16');
+  });
+
+  test('a sealed object is kept over a power cycle, the registers are not', async () => {
+    tpm('pcrreset', '23');
+    session('trial', ['policypcr', '-l', 'sha256:23', '-L', 'pcr.policy']);
+    sealed('pcr.policy');
+    tpm('evictcontrol', '-C', 'o', '-c', 's.ctx', '0x81010099');
+    tpm('pcrextend', `23:sha256=${'66'.repeat(32)}`);
+    const attempt = (): Buffer => tpm('unseal', '-c', '0x81010099', '-p', 'pcr:sha256:23');
+    expect(attempt).toThrow(/0x0*99d/i);
+    tpm('shutdown', '-c');
+    await init(port);
+    tpm('startup', '-c');
+    expect(attempt()).toEqual(readFileSync(file('secret')));
+    tpm('pcrextend', `23:sha256=${'66'.repeat(32)}`);
+    expect(attempt).toThrow(/0x0*99d/i);
+    tpm('evictcontrol', '-C', 'o', '-c', '0x81010099');
   });
 
   test('salted session with parameter encryption', () => {

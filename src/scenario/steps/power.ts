@@ -1,22 +1,200 @@
-// Steps that act on the whole machine from outside of its system calls.
+// Steps of somebody who stands before the machine: power button, plug, lid, reset line of the TPM, and the
+// disk in another computer. After a boot the processes of the scenario are new ones.
 
 import { Map as ImmutableMap } from 'immutable';
+import * as z from 'zod';
+import type { BootChange, PowerApi } from '../../kernel/api.ts';
+import { contentOf, DATA, type OpResult, result } from '../ops/types.ts';
+import { bootSchema } from '../schema.ts';
+import { modeText, ownerText } from '../schema-data.ts';
 import { startUserSpace } from '../userland.ts';
-import { defineStep } from './types.ts';
+import { defineStep, type StepContext } from './types.ts';
+
+const ORDERLY = z
+  .boolean()
+  .optional()
+  .describe('Whether the kernel is asked (default), which says TPM2_Shutdown; else it just stops.');
+const AFTER = z.int().min(0).optional().describe('Seconds that pass before.');
+const BOOT = { boot: bootSchema.optional() };
+
+const SECOND = 1e6;
+
+/** A new kernel runs: the old processes are gone, the first one does what it always does. */
+function rebooted(context: StepContext): OpResult {
+  const { session } = context;
+  session.state = { actors: ImmutableMap(), seenLines: 0 };
+  context.memory = { ...context.memory, programs: {} };
+  startUserSpace(session.machine);
+  return { err: 'OK' };
+}
+
+const end = (orderly: boolean | undefined): 'orderly' | 'abrupt' =>
+  orderly === false ? 'abrupt' : 'orderly';
+
+/** The loader made it of the form. */
+const changeOf = (form: unknown): BootChange => (form ?? {}) as BootChange;
+
+/** A machine without these buttons cannot be told so. */
+function withPower(context: StepContext, use: (power: PowerApi) => OpResult): OpResult {
+  const { power } = context.session.machine;
+  return power === undefined ? { err: 'ENOSYS' } : use(power);
+}
 
 const kexecReboot = defineStep({
   name: 'kexec_reboot',
   help: 'kexec -e: all processes end and the kernel that was loaded boots, on the same disks and the same TPM',
   args: {},
   run: (context) => {
-    const { session } = context;
-    const err = session.machine.kexecReboot === undefined ? 'ENOSYS' : session.machine.kexecReboot();
-    if (err !== 0) return { err };
-    startUserSpace(session.machine);
-    session.state = { actors: ImmutableMap(), seenLines: 0 };
-    context.memory = { ...context.memory, programs: {} };
-    return { err: 'OK' };
+    const { machine } = context.session;
+    const err = machine.kexecReboot === undefined ? 'ENOSYS' : machine.kexecReboot();
+    return err === 0 ? rebooted(context) : { err };
   },
 });
 
-export const POWER_STEPS = [kexecReboot];
+const powerCycle = defineStep({
+  name: 'power_cycle',
+  help: 'power off and on again: memory and registers are lost, disks and what the TPM keeps are not',
+  args: { orderly: ORDERLY, after: AFTER, ...BOOT },
+  outside: true,
+  run: (context, args) =>
+    withPower(context, (power) => {
+      const off = power.off(end(args.orderly));
+      if (off !== 0) return { err: off };
+      context.session.machine.advance((args.after ?? 0) * SECOND);
+      const on = power.on(changeOf(args.boot));
+      return on === 0 ? rebooted(context) : { err: on };
+    }),
+});
+
+const powerOff = defineStep({
+  name: 'power_off',
+  help: 'switches the machine off; until power_on only steps of people beside it work',
+  args: { orderly: ORDERLY },
+  outside: true,
+  run: (context, args) => withPower(context, (power) => result(power.off(end(args.orderly)))),
+});
+
+const powerOn = defineStep({
+  name: 'power_on',
+  help: 'switches a machine on that is off: firmware measures anew, a kernel boots',
+  args: { after: AFTER, ...BOOT },
+  outside: true,
+  run: (context, args) =>
+    withPower(context, (power) => {
+      context.session.machine.advance((args.after ?? 0) * SECOND);
+      const on = power.on(changeOf(args.boot));
+      return on === 0 ? rebooted(context) : { err: on };
+    }),
+});
+
+const reset = defineStep({
+  name: 'reset',
+  help: 'reboots without a loss of power; the TPM is reset with the platform',
+  args: { orderly: ORDERLY, ...BOOT },
+  outside: true,
+  run: (context, args) =>
+    withPower(context, (power) => {
+      const err = power.reset(end(args.orderly), changeOf(args.boot));
+      return err === 0 ? rebooted(context) : { err };
+    }),
+});
+
+const suspend = defineStep({
+  name: 'suspend',
+  help: 'puts the machine to sleep; its TPM driver says TPM2_Shutdown(STATE)',
+  args: {
+    state: z
+      .enum(['mem', 'freeze'])
+      .optional()
+      .describe('As in /sys/power/state: `mem` (default) takes the power from the TPM, `freeze` does not.'),
+  },
+  run: (context, args) => withPower(context, (power) => result(power.suspend(args.state ?? 'mem'))),
+});
+
+const resume = defineStep({
+  name: 'resume',
+  help: 'wakes the machine; firmware starts the TPM with TPM2_Startup(STATE)',
+  args: {
+    after: AFTER,
+    firmware: z
+      .enum(['careful', 'careless', 'silent'])
+      .optional()
+      .describe(
+        'When the TPM has no state to come back to: `careful` (default) starts it and extends an error into PCR 0-7, `careless` only starts it, `silent` never talks to it.',
+      ),
+  },
+  outside: true,
+  run: (context, args) =>
+    withPower(context, (power) => {
+      context.session.machine.advance((args.after ?? 0) * SECOND);
+      return result(power.resume(args.firmware ?? 'careful'));
+    }),
+});
+
+const tpmReset = defineStep({
+  name: 'tpm_reset',
+  help: 'pulls the reset line of the TPM; the running kernel does not notice',
+  args: {
+    startup: z
+      .enum(['none', 'clear', 'state'])
+      .optional()
+      .describe('TPM2_Startup that is sent afterwards; default none.'),
+  },
+  outside: true,
+  run: (context, args) =>
+    withPower(context, (power) => {
+      const startup = args.startup ?? 'none';
+      return result(power.resetTpm(startup === 'none' ? null : startup));
+    }),
+});
+
+const offlineEdit = defineStep({
+  name: 'offline_edit',
+  help: 'changes a file of a disk in another computer while the machine is off; no hook of the machine sees it',
+  args: {
+    disk: z.string().describe('Name of the disk, such as vdc.'),
+    path: z.string().regex(/^\//, 'an absolute path').describe('Path on the disk.'),
+    data: DATA.optional(),
+    mode: modeText.optional(),
+    owner: ownerText.optional(),
+    xattr: z.string().optional().describe('Attribute that gets `value`; without a value it is removed.'),
+    value: DATA.optional(),
+    directory: z.boolean().optional().describe('Makes a directory.'),
+    symlink: z.string().optional().describe('Makes a symbolic link to this path.'),
+    rename: z.string().optional().describe('New path.'),
+    remove: z.boolean().optional().describe('Removes the file before anything else is done.'),
+  },
+  outside: true,
+  run: ({ session: { machine } }, args) => {
+    if (machine.editDisk === undefined) return { err: 'ENOSYS' };
+    const { disk, path, data, mode, owner, xattr, value, directory, symlink, rename, remove } = args;
+    const [uid = 0, gid = 0] = (owner ?? '').split(':').map(Number);
+    const label = value === undefined ? null : contentOf(value);
+    const err = machine.editDisk(disk, {
+      path,
+      ...(data === undefined ? {} : { content: contentOf(data) }),
+      ...(mode === undefined ? {} : { mode: Number.parseInt(mode, 8) }),
+      ...(owner === undefined ? {} : { owner: { uid, gid } }),
+      ...(xattr === undefined
+        ? {}
+        : { xattr: { name: xattr, value: label?.kind === 'bytes' ? label.bytes : null } }),
+      ...(directory === undefined ? {} : { directory }),
+      ...(symlink === undefined ? {} : { symlink }),
+      ...(rename === undefined ? {} : { rename }),
+      ...(remove === undefined ? {} : { remove }),
+    });
+    return result(err);
+  },
+});
+
+export const POWER_STEPS = [
+  kexecReboot,
+  powerCycle,
+  powerOff,
+  powerOn,
+  reset,
+  suspend,
+  resume,
+  tpmReset,
+  offlineEdit,
+];

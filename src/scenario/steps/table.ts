@@ -1,5 +1,6 @@
 // The steps that only scenarios have, in one table.
 
+import { BUFFER_STEPS } from './buffers.ts';
 import { DISK_STEPS } from './disk.ts';
 import { EXEC_STEPS } from './exec.ts';
 import { FAULT_STEPS } from './faults.ts';
@@ -8,6 +9,7 @@ import { TPM_STEPS } from './tpm.ts';
 import type { ScenarioOp } from './types.ts';
 
 export const SCENARIO_OPS: readonly ScenarioOp[] = [
+  ...BUFFER_STEPS,
   ...DISK_STEPS,
   ...EXEC_STEPS,
   ...FAULT_STEPS,

@@ -134,6 +134,7 @@ const verifyQuote = defineStep({
         'Expected values: those the registers hold now (default), or those at the time of the quote.',
       ),
   },
+  outside: true,
   run: (context, args) => {
     const kept = context.memory.quotes[args.name ?? 'quote'];
     if (kept === undefined) return { err: 'ENOENT' };

@@ -49,6 +49,8 @@ export interface ScenarioOp {
   readonly name: string;
   readonly help: string;
   readonly args: z.ZodRawShape;
+  /** Somebody beside the machine does it: it works on one that is off, asleep or dead. */
+  readonly outside?: true;
   readonly run: (context: StepContext, args: never) => OpResult;
 }
 
@@ -57,6 +59,7 @@ export function defineStep<S extends z.ZodRawShape>(declaration: {
   readonly name: string;
   readonly help: string;
   readonly args: S;
+  readonly outside?: true;
   readonly run: (context: StepContext, args: z.infer<z.ZodObject<S>>) => OpResult;
 }): ScenarioOp {
   assert(/^[a-z_]+$/.test(declaration.name), `name of step ${declaration.name}`);

@@ -73,7 +73,13 @@ describe('values', () => {
     padded.set(secret);
     const own = crypto().hmac('sha1', padded, value(evmMessage(BASE, 2)));
     expect(toHex(value(evmHmac(secret, 'sha1', BASE)))).toBe(`02${toHex(own)}`);
-    expect(evmHmac(new Uint8Array(129), 'sha1', BASE)).toMatchObject({ ok: false });
+    expect(evmHmac(new Uint8Array(128), 'sha1', BASE)).toMatchObject({ ok: true });
+    const problem = 'an EVM key has at most 128 bytes';
+    expect(evmHmac(new Uint8Array(129), 'sha1', BASE)).toEqual({ ok: false, problem });
+    const none = { ...BASE, xattrs: new Map<string, Uint8Array>() };
+    const refused = { ok: false, problem: 'the file has no attribute that EVM covers' };
+    expect(evmHmac(secret, 'sha1', none)).toEqual(refused);
+    expect(evmSign(signer, 'sha256', none, false)).toEqual(refused);
   });
 
   it('know their type and version', () => {

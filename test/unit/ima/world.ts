@@ -11,7 +11,7 @@ import { DEFAULT_CONFIG, type KernelProfile, PROFILES } from '../../../src/base/
 import { Random, seedRandom } from '../../../src/base/random.ts';
 import { newTrace, Trace, type TraceEvent } from '../../../src/base/trace.ts';
 import { crypto, digestSize, type HashName } from '../../../src/crypto/provider.ts';
-import { type EvmApi, noEvm } from '../../../src/evm/api.ts';
+import { EVM_DEFAULT_XATTRS, type EvmApi, readProtectedXattrs } from '../../../src/evm/api.ts';
 import { newIma } from '../../../src/ima/boot.ts';
 import type { ImaPlatform, LsmLabels } from '../../../src/ima/cursor.ts';
 import type { ImaFaultSite } from '../../../src/ima/faults.ts';
@@ -20,6 +20,7 @@ import { imaPseudo, imaSecurityfs } from '../../../src/ima/securityfs.ts';
 import { Audit, newAudit } from '../../../src/integrity/audit.ts';
 import { kernelReadFileFromPath } from '../../../src/integrity/kernel-read-file.ts';
 import { type IntegrityKeys, noKeys } from '../../../src/integrity/keyring-api.ts';
+import { INTEGRITY_UNKNOWN } from '../../../src/integrity/status.ts';
 import { type LsmModule, LsmStack } from '../../../src/lsm/stack.ts';
 import type { BankDigest, TpmChip } from '../../../src/tpm/chip.ts';
 import {
@@ -101,6 +102,29 @@ const ROOT_CRED: Cred = {
   userNs: 0,
 };
 
+/** EVM of a machine without its keys, as far as IMA asks it. */
+const idleEvm = (vfs: Vfs): EvmApi => ({
+  verifyXattr: () => INTEGRITY_UNKNOWN,
+  revalidateStatus: () => false,
+  metadataChanged: () => true,
+  readProtectedXattrs: (inode, type) => readProtectedXattrs(vfs, EVM_DEFAULT_XATTRS, inode, type),
+  initSecurity: () => ({ ok: true, value: [] }),
+  inodeSetattr: () => 0,
+  inodePostSetattr: () => undefined,
+  inodeCopyUpXattr: () => 'copy',
+  inodeSetxattr: () => 0,
+  inodePostSetxattr: () => undefined,
+  inodeSetAcl: () => 0,
+  inodePostSetAcl: () => undefined,
+  inodeRemoveAcl: () => 0,
+  inodePostRemoveAcl: () => undefined,
+  inodeRemovexattr: () => 0,
+  inodePostRemovexattr: () => undefined,
+  fileRelease: () => undefined,
+  pathPostMknod: () => undefined,
+  inodeFree: () => undefined,
+});
+
 export class World {
   readonly profile: KernelProfile;
   readonly trace = new Trace(newTrace());
@@ -135,7 +159,7 @@ export class World {
       pseudo: { find: (key) => this.#nodes?.get(key) },
     });
     this.root = this.#disks(options.root ?? 'rootfs');
-    const evm = { ...noEvm(this.vfs, this.profile), ...options.evm };
+    const evm = { ...idleEvm(this.vfs), ...options.evm };
     this.ima = new Ima(newIma(this.profile), {
       trace: this.trace,
       clock: this.clock,

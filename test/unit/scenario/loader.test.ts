@@ -82,7 +82,7 @@ describe('mistakes', () => {
       '5:28 duplicate: step 1 has the id `x` already',
     ],
     ['an unknown content form', step('{ op: write, path: /a, data: { txt: x } }'), '4:34 form'],
-    ['no steps', `${HEAD}steps: []\n`, '3:8 range: `steps` needs at least 1 item'],
+    ['no steps', `${HEAD}steps: []\n`, '3:8 missing: there is no step'],
     [
       'a mode that is no text',
       `${HEAD}machine: { initramfs: { /x: { mode: 644 } } }\nsteps: [{ op: ls, path: / }]\n`,
