@@ -1,8 +1,10 @@
 // Promises about what protects the machine: that labels stay what the owner made them, that policies do not
 // get weaker, that old versions do not come back, and that the machine still does its work.
 
+import { toHex } from '../../base/bytes.ts';
 import { IMA_APPRAISE_ENFORCE } from '../../ima/constants.ts';
 import type { IpeVersion } from '../../ipe/types.ts';
+import { program } from '../../kernel/images.ts';
 import type { Machine } from '../../kernel/machine.ts';
 import type { MachineState } from '../../kernel/rooms.ts';
 import { runOp, type Session } from '../../scenario/session.ts';
