@@ -225,6 +225,8 @@ const known = new WeakMap<Transition, readonly CodeUse[]>();
 export function usesOf(t: Transition): readonly CodeUse[] {
   const before = known.get(t);
   if (before !== undefined) return before;
+  // What a kernel starts by itself is part of its image.
+  if (t.after.machine.kernel.boots !== t.before.machine.kernel.boots) return [];
   const uses = new Uses(t);
   const calls = callsOf(t.events);
   const own = t.op.actor === INTERPRETER;

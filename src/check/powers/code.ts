@@ -134,6 +134,52 @@ export function codeKinds(as: Who): readonly ActionKind[] {
             ]),
         ),
     ),
+    macroKind('old-personality', 1, (view) =>
+      view.maps(key).includes('implied')
+        ? []
+        : oddFiles(view, 'program')
+            .slice(0, 2)
+            .map((f): StepForm[] => [
+              {
+                op: 'personality',
+                persona: 0x400000,
+                as,
+                note: 'READ_IMPLIES_EXEC, as for very old programs.',
+              },
+              {
+                op: 'mmap',
+                path: f.path,
+                prot: 'r',
+                map: 'implied',
+                as,
+                note: `${f.path} is mapped to be read, which makes it executable now.`,
+              },
+            ]),
+    ),
+    macroKind('interpret-for-writing', 1, (view) =>
+      interpreters(view)
+        .slice(0, 1)
+        .flatMap((sh) =>
+          oddFiles(view, 'script', 'data')
+            .filter((f) => f.path !== sh.path)
+            .map((f): StepForm[] => [
+              {
+                op: 'exec',
+                path: sh.path,
+                argv1: f.path,
+                as,
+                note: `${basename(sh.path)} is started with ${f.path} as its argument.`,
+              },
+              {
+                op: 'read',
+                path: f.path,
+                flags: 'rdwr',
+                as: { ...as, actor: INTERPRETER },
+                note: 'It opens the file for reading and writing, reads it and does what it says.',
+              },
+            ]),
+        ),
+    ),
     macroKind('shebang', 2, (view) =>
       oddFiles(view, 'program')
         .filter((f) => isExecutable(f) && view.file('/tmp/shebang') === undefined)
@@ -189,28 +235,6 @@ export function memoryKinds(as: Who): readonly ActionKind[] {
                 note: 'its pages are changed in memory,',
               },
               { op: 'mprotect', map: 'private', prot: 'rx', as, note: 'and made executable.' },
-            ]),
-    ),
-    macroKind('old-personality', 1, (view) =>
-      view.maps(key).includes('implied')
-        ? []
-        : oddFiles(view, 'program')
-            .slice(0, 2)
-            .map((f): StepForm[] => [
-              {
-                op: 'personality',
-                persona: 0x400000,
-                as,
-                note: 'READ_IMPLIES_EXEC, as for very old programs.',
-              },
-              {
-                op: 'mmap',
-                path: f.path,
-                prot: 'r',
-                map: 'implied',
-                as,
-                note: `${f.path} is mapped to be read, which makes it executable now.`,
-              },
             ]),
     ),
   ];
