@@ -5,7 +5,7 @@ import { toHex } from '../base/bytes.ts';
 import type { MachineState } from '../kernel/rooms.ts';
 import type { DataForm } from '../scenario/schema-data.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../vfs/constants.ts';
-import type { Content, FsType, Inode, Mount, VfsState } from '../vfs/types.ts';
+import type { Content, FsType, Inode, Mount, OverlayLayers, VfsState } from '../vfs/types.ts';
 import { type ContentName, contentName, type Role, roleOf } from './contents.ts';
 import type { Moment } from './node.ts';
 import type { Subject } from './subject.ts';
@@ -72,11 +72,33 @@ function walk(w: Walk, mount: Mount, inode: Inode, path: string, inside: string)
   }
 }
 
+/** Files of an overlay as its layers have them: its own inodes are made when somebody looks. */
+function walkLayers(w: Walk, mount: Mount, layers: OverlayLayers, path: string): void {
+  const inner: Walk = { vfs: w.vfs, files: [], directories: [] };
+  for (const at of [layers.upper, ...layers.lowers]) {
+    const layer = at === null ? undefined : w.vfs.mounts.get(at.mount);
+    const dentry = at === null ? undefined : w.vfs.dentries.get(at.dentry);
+    const inode = dentry === undefined ? undefined : w.vfs.inodes.get(dentry.inode);
+    if (layer !== undefined && inode !== undefined) walk(inner, layer, inode, path, '');
+  }
+  const seen = new Set<string>();
+  for (const file of inner.files) {
+    if (seen.has(file.path)) continue;
+    seen.add(file.path);
+    w.files.push({ ...file, type: 'overlay', disk: null });
+  }
+  const root = w.vfs.dentries.get(mount.root);
+  const inode = root === undefined ? undefined : w.vfs.inodes.get(root.inode);
+  if (inode !== undefined) w.directories.push({ path, type: 'overlay', inode });
+}
+
 function walkMount(w: Walk, mount: Mount, path: string): void {
   const sb = w.vfs.superblocks.get(mount.sb);
   const root = w.vfs.dentries.get(mount.root);
   const inode = root === undefined ? undefined : w.vfs.inodes.get(root.inode);
-  if (sb !== undefined && SEEN.has(sb.type) && inode !== undefined) walk(w, mount, inode, path, '');
+  if (sb === undefined || inode === undefined || !SEEN.has(sb.type)) return;
+  if (sb.overlay === null) walk(w, mount, inode, path, '');
+  else walkLayers(w, mount, sb.overlay, path);
 }
 
 const trees = new WeakMap<VfsState['inodes'], { readonly mounts: VfsState['mounts']; readonly tree: Tree }>();

@@ -170,6 +170,12 @@ export const CMDLINE_KINDS: readonly ActionKind[] = [
   ),
 ];
 
+/** The good initramfs that a kernel is loaded with, where there is one: without it the next kernel panics. */
+function withInitramfs(view: View): { readonly initrd?: string } {
+  const found = view.files.find((f) => /initr/.test(f.path) && view.trusted(f));
+  return found === undefined ? {} : { initrd: found.path };
+}
+
 /** Kernels that a kexec can be given. */
 const kernels = (view: View): readonly FileView[] => view.of('kernel');
 
@@ -192,6 +198,7 @@ export function kexecKinds(as: Who): readonly ActionKind[] {
       oddFiles(view, 'kernel').map((f) => ({
         op: 'kexec_file',
         path: f.path,
+        ...withInitramfs(view),
         cmdline: view.machine.kernel.cmdline,
         as,
         note: `${f.path} is loaded as the next kernel.`,
@@ -226,6 +233,7 @@ export function kexecKinds(as: Who): readonly ActionKind[] {
               {
                 op: 'kexec_file',
                 path: f.path,
+                ...withInitramfs(view),
                 cmdline: `${view.machine.kernel.cmdline} ${words}`.trim(),
                 as,
                 note: `The good kernel is loaded, with ${words} on its command line.`,

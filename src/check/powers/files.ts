@@ -143,6 +143,25 @@ export function fileKinds(as: Who): readonly ActionKind[] {
         note: `${f.path} gets a hash of its own bytes as its label.`,
       })),
     ),
+    macroKind('drop-labelled', 3, (view) =>
+      dropPlaces(view)
+        .filter((place) => view.file(`${place === '/' ? '' : place}/labelled`) === undefined)
+        .map((place): StepForm[] => {
+          const path = `${place === '/' ? '' : place}/labelled`;
+          const data = { program: 'stranger' };
+          return [
+            { op: 'write', path, data, mode: '0755', as, note: `A new file of the attacker in ${place},` },
+            {
+              op: 'setxattr',
+              path,
+              name: 'security.ima',
+              data: { ima_hash: 'sha256', of: data },
+              as,
+              note: 'with the hash of its bytes as its label.',
+            },
+          ];
+        }),
+    ),
     kindOf('foreign-signature', 1, (view) =>
       oddFiles(view, 'program').map((f) => ({
         op: 'setxattr',

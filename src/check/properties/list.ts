@@ -67,7 +67,8 @@ export const listReplaysToPcr: Property<Folded> = {
   start: (subject: Subject) => foldOf(subject.start.machine, null),
   watch: (before, t) => {
     const { machine } = t.after;
-    if (machine.kernel.power !== 'on') return { memory: before, finding: null };
+    if (machine.kernel.power !== 'on' || machine.kernel.panic !== null)
+      return { memory: before, finding: null };
     const memory = foldOf(machine, before);
     const register = registerOf(machine);
     const same = machine.tpm === t.before.machine.tpm && memory === before;

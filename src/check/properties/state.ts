@@ -2,7 +2,9 @@
 // get weaker, that old versions do not come back, and that the machine still does its work.
 
 import { toHex } from '../../base/bytes.ts';
-import { IMA_APPRAISE_ENFORCE } from '../../ima/constants.ts';
+import { toArray } from '../../base/list.ts';
+import type { TraceEvent } from '../../base/trace.ts';
+import { IMA_APPRAISE, IMA_APPRAISE_ENFORCE, IMA_MEASURE } from '../../ima/constants.ts';
 import type { IpeVersion } from '../../ipe/types.ts';
 import { program } from '../../kernel/images.ts';
 import type { Machine } from '../../kernel/machine.ts';
@@ -101,20 +103,26 @@ const PROBES: readonly Probe[] = PLACES.flatMap((place) => [
   ]),
 ]);
 
-/** Outcome of each probe: what was refused, and how many entries the list got. */
-type Probed = ReadonlyMap<string, { readonly err: string; readonly entries: number }>;
+/** Outcome of each probe: its errno, and which actions the rules asked for on the way. */
+type Probed = ReadonlyMap<string, { readonly err: string; readonly asked: number }>;
 
 const results = new WeakMap<Transition['after'], Probed>();
+
+/** Measuring and appraising that rules asked for. */
+function askedIn(events: readonly TraceEvent[]): number {
+  return events.reduce((all, e) => (e.kind === 'ima.check' ? all | Number(e.data['action'] ?? 0) : all), 0);
+}
 
 function probe(t: Transition['after']): Probed {
   const known = results.get(t);
   if (known !== undefined) return known;
-  const out = new Map<string, { err: string; entries: number }>();
+  const out = new Map<string, { err: string; asked: number }>();
   for (const { name, run } of PROBES) {
     const session = sessionOf(t);
     const machine = session.machine as Machine;
-    const before = machine.ima.state.list.length;
-    out.set(name, { err: run(session), entries: machine.ima.state.list.length - before });
+    const before = machine.trace.state.events.length;
+    const err = run(session);
+    out.set(name, { err, asked: askedIn(toArray(machine.trace.state.events, before)) });
   }
   results.set(t, out);
   return out;
@@ -163,8 +171,9 @@ function weakened(base: Baseline, t: Transition): Finding | null {
     const is = now.get(name);
     if (is === undefined) continue;
     if (was.err === 'EACCES' && is.err === 'OK') return weaker(name, 'refused', 'let through', t);
-    if (was.entries > 0 && is.entries === 0 && is.err === 'OK')
-      return weaker(name, 'measured', 'not measured', t);
+    const lost = is.err === 'OK' ? was.asked & ~is.asked : 0;
+    if ((lost & IMA_APPRAISE) !== 0) return weaker(name, 'appraised', 'not appraised', t);
+    if ((lost & IMA_MEASURE) !== 0) return weaker(name, 'measured', 'not measured', t);
   }
   return null;
 }
