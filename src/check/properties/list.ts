@@ -61,6 +61,18 @@ function foldOf(machine: MachineState, before: Folded | null): Folded {
   return { list, boots, value: fold(from.value, toArray(list, from.list.length), slotOf(machine)) };
 }
 
+function replayCover(booted: boolean): Pick<Finding, 'cover' | 'suggestion'> {
+  if (booted)
+    return {
+      cover: 'the next kernel began a list of its own, and the registers went on',
+      suggestion: 'CONFIG_IMA_KEXEC=y, kexec_file_load(2) only, and room for the list',
+    };
+  return {
+    cover: 'no rule is about the TPM: whoever reaches its device or its reset line changes registers',
+    suggestion: 'keep /dev/tpm0 for a trusted process, and let the verifier ask for the reset counters',
+  };
+}
+
 export const listReplaysToPcr: Property<Folded> = {
   name: 'list-replays-to-pcr',
   sentence: 'The measurement list replays to the value of PCR 10.',
@@ -79,9 +91,7 @@ export const listReplaysToPcr: Property<Folded> = {
         what: `the list of ${machine.ima.list.length} entries does not replay to PCR 10`,
         event: t.events.findLast((e) => e.kind.startsWith('tpm.')) ?? null,
         object: 'PCR 10',
-        cover:
-          'no rule of a policy is about the TPM: whoever reaches its device or its reset line changes registers',
-        suggestion: 'keep /dev/tpm0 for a trusted process, and let the verifier ask for the reset counters',
+        ...replayCover(machine.kernel.boots !== t.before.machine.kernel.boots),
         expect: { pcr: { [`${BANK}:${PCR}`]: toHex(register) } },
       },
     };
