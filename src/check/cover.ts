@@ -45,7 +45,8 @@ function accessText(check: TraceEvent, use: CodeUse, at: Moment): string {
   const sb = use.inode === null ? undefined : at.machine.vfs.superblocks.get(use.inode.sb);
   const mask = maskText(Number(check.data['mask'] ?? 0));
   const owner = use.inode === null ? '' : ` fowner=${use.inode.uid}`;
-  return `func=${String(check.data['func'])} mask=${mask} fsname=${sb?.type ?? 'none'} uid=${String(check.data['uid'] ?? 0)}${owner}`;
+  const { func, uid = 0 } = check.data;
+  return `func=${String(func)} mask=${mask} fsname=${sb?.type ?? 'none'} uid=${String(uid)}${owner}`;
 }
 
 function ruleText(at: Moment, index: number): string {

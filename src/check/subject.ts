@@ -80,16 +80,17 @@ interface Trust {
 function trustOf(scenario: Scenario): Set<ContentName> {
   const trusted = new Set<ContentName>();
   const { disks = [], initramfs = {} } = scenario.machine;
+  const specs = disks.flatMap((disk) => Object.values(disk.files).map((spec) => ({ disk, spec })));
   const add = (spec: FileSpec): void => {
     if (spec.content !== undefined) trusted.add(contentName(spec.content));
   };
   for (const spec of Object.values(initramfs)) add(spec);
-  for (const disk of disks) {
-    for (const spec of Object.values(disk.files)) {
-      const signed = spec.content !== undefined && hasModsig(spec.content);
-      if (disk.verity !== undefined || labelled(spec) || signed) add(spec);
-    }
-  }
+  const vouched = specs.filter(({ disk, spec }) => {
+    const signed = spec.content !== undefined && hasModsig(spec.content);
+    return disk.verity !== undefined || labelled(spec) || signed;
+  });
+  // Where nothing is labelled, as under a policy that only measures, all that was installed counts.
+  for (const { spec } of vouched.length === 0 ? specs : vouched) add(spec);
   return trusted;
 }
 
@@ -198,4 +199,10 @@ export function loadSubject(file: string, text: string, options: LoadOptions = {
   const loaded = loadScenario(file, text, options);
   if (!loaded.ok) return loaded;
   return { ok: true, subject: subjectOf(loaded.scenario), diagnostics: loaded.diagnostics };
+}
+
+/** Whether a step of the machine itself came out as the document says it must. */
+export function asExpected({ form, result }: Transition): boolean {
+  const expect = (form['expect'] ?? {}) as { readonly err?: string };
+  return result.err === (expect.err ?? 'OK') && typeof result['signal'] !== 'number';
 }

@@ -179,8 +179,8 @@ function withInitramfs(view: View): { readonly initrd?: string } {
 /** Kernels that a kexec can be given. */
 const kernels = (view: View): readonly FileView[] => view.of('kernel');
 
-export function kexecKinds(as: Who): readonly ActionKind[] {
-  return [
+const KEXEC_KINDS: readonly ((as: Who) => ActionKind)[] = [
+  (as) =>
     kindOf('drop-kernel', 2, (view) =>
       view.file('/tmp/stranger.kernel') === undefined
         ? [
@@ -194,6 +194,7 @@ export function kexecKinds(as: Who): readonly ActionKind[] {
           ]
         : [],
     ),
+  (as) =>
     kindOf('kexec-file', 3, (view) =>
       oddFiles(view, 'kernel').map((f) => ({
         op: 'kexec_file',
@@ -204,6 +205,7 @@ export function kexecKinds(as: Who): readonly ActionKind[] {
         note: `${f.path} is loaded as the next kernel.`,
       })),
     ),
+  (as) =>
     kindOf('kexec-initramfs', 2, (view) =>
       kernels(view)
         .filter((f) => view.trusted(f))
@@ -218,11 +220,13 @@ export function kexecKinds(as: Who): readonly ActionKind[] {
           })),
         ),
     ),
+  (as) =>
     kindOf('kexec-segments', 2, (view) =>
       view.machine.kernel.kexec === null
         ? [{ op: 'kexec_load', as, note: 'A kernel is loaded from memory, without a file.' }]
         : [],
     ),
+  (as) =>
     macroKind('kexec-cmdline', 3, (view) =>
       kernels(view)
         .filter((f) => view.trusted(f))
@@ -241,6 +245,7 @@ export function kexecKinds(as: Who): readonly ActionKind[] {
             ]),
         ),
     ),
+  () =>
     wholeKind('kexec-jump', 3, (view) =>
       view.machine.kernel.kexec === null
         ? []
@@ -251,7 +256,10 @@ export function kexecKinds(as: Who): readonly ActionKind[] {
             ],
           ],
     ),
-  ];
+];
+
+export function kexecKinds(as: Who): readonly ActionKind[] {
+  return KEXEC_KINDS.map((make) => make(as));
 }
 
 /** Digests of one entry for each bank, as a step writes them. */

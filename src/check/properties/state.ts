@@ -15,7 +15,7 @@ import { contentName } from '../contents.ts';
 import { coverOf } from '../cover.ts';
 import { sessionOf, type Transition } from '../node.ts';
 import { type Finding, type Property, property } from '../property.ts';
-import type { Subject } from '../subject.ts';
+import { asExpected, type Subject } from '../subject.ts';
 import { type CodeUse, usesOf } from '../uses.ts';
 
 /** Attributes that say what a file may do, or who may do what with it. */
@@ -253,13 +253,8 @@ export const workloadLives = property(
   'The machine starts, and every task of its workload works.',
   (t, subject) => {
     if (!subject.duties.has(t.form)) return null;
-    const expect = (t.form['expect'] ?? {}) as {
-      readonly err?: Finding['expect']['err'];
-      readonly exit?: number;
-    };
-    const wanted = expect.err ?? 'OK';
+    if (asExpected(t)) return null;
     const killed = typeof t.result['signal'] === 'number';
-    if (t.result.err === wanted && !killed) return null;
     const path = String(t.op['path'] ?? t.op['src'] ?? '');
     const check =
       t.events.findLast(
