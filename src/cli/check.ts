@@ -307,6 +307,7 @@ function mergeCommand(): Command {
 
 export function checkCommand(): Command {
   const command = new Command('check')
+    .enablePositionalOptions()
     .argument('[file...]', 'a scenario, or policies for a ready machine')
     .option(
       '--property <name>',

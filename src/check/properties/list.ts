@@ -3,9 +3,12 @@
 // attacker hands in, and asks the TPM for PCR 10.
 
 import { Set as ImmutableSet } from 'immutable';
+import { NO_POLICY } from '../../attest/policy-rules.ts';
+import { verify } from '../../attest/verify.ts';
 import { concat, equalBytes, filled, toHex } from '../../base/bytes.ts';
 import { toArray } from '../../base/list.ts';
 import { crypto } from '../../crypto/provider.ts';
+import { binaryEntry } from '../../ima/template-show.ts';
 import type { TemplateEntry } from '../../ima/types.ts';
 import { fileContentHash } from '../../integrity/hash-info.ts';
 import type { MachineState } from '../../kernel/rooms.ts';
@@ -127,24 +130,42 @@ function likedBy(subject: Subject): ImmutableSet<string> {
   return digests;
 }
 
-/** Whether a list of liked entries, in their order, replays to the register. */
-function accepted({ machine }: Transition['after'], subject: Subject): boolean {
-  const register = registerOf(machine);
-  if (register === null) return false;
+/** The list that an attacker hands in: entries that the verifier likes, up to the one that replays to the register. */
+function forged(
+  { machine }: Transition['after'],
+  subject: Subject,
+  register: Uint8Array,
+): TemplateEntry[] | null {
   const digests = likedBy(subject);
   const slot = slotOf(machine);
-  const good = toArray(machine.ima.list).filter((e) => {
-    const digest = extension(e, slot);
-    return digest !== null && digest === e.digests[slot] && digests.has(digestOf(e));
-  });
-  // A list may also be handed in without its end.
+  const out: TemplateEntry[] = [];
   let value: Uint8Array = filled(SIZE, 0);
-  if (good.length > 0 && equalBytes(value, register)) return false;
-  for (const entry of good) {
+  for (const entry of toArray(machine.ima.list)) {
+    const digest = extension(entry, slot);
+    if (digest === null || digest !== entry.digests[slot] || !digests.has(digestOf(entry))) continue;
+    out.push(entry);
     value = fold(value, [entry], slot);
-    if (equalBytes(value, register)) return true;
+    if (equalBytes(value, register)) return out;
   }
-  return false;
+  return null;
+}
+
+/** Whether a verifier who knows what was installed accepts the machine, whatever list it is given. */
+function accepted(after: Transition['after'], subject: Subject): boolean {
+  const register = registerOf(after.machine);
+  const entries = register === null ? null : forged(after, subject, register);
+  if (register === null || entries === null) return false;
+  const { sha1Idx } = after.machine.ima;
+  const bytes = concat(...entries.map((e) => binaryEntry(e, sha1Idx)));
+  const report = verify({
+    list: [() => [bytes]],
+    registers: new Map([[BANK, new Map([[PCR, register]])]]),
+    quote: null,
+    eventlog: null,
+    policy: { ...NO_POLICY, allow: new Set(likedBy(subject)), unlisted: 'deny' },
+    last: null,
+  });
+  return report.verdict === 'trusted';
 }
 
 function judged(memory: Judged, t: Transition, subject: Subject): Judged {
@@ -162,7 +183,12 @@ function judged(memory: Judged, t: Transition, subject: Subject): Judged {
   if (use === undefined) return measured === memory.measured ? memory : { measured, bad };
   const known = use.content !== null && subject.trusted.has(contentName(use.content));
   const what = `${use.path} was used as ${use.kind}, ${known ? 'and was never measured' : 'and its bytes are not the owner’s'}`;
-  return { measured, bad: { what, ...coverOf(use, t.before, 'measure') } };
+  const listed = use.content !== null && isMeasured(measured, use.content, hashAlgo);
+  const remade = {
+    cover: 'it was measured, and the register was made anew afterwards',
+    suggestion: 'remember resetCount and restartCount of the quotes: a TPM that was reset shows in them',
+  };
+  return { measured, bad: { what, ...(listed ? remade : coverOf(use, t.before, 'measure')) } };
 }
 
 export const attestationSound: Property<Judged> = {
