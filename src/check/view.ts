@@ -117,6 +117,19 @@ export function treeOf({ vfs, kernel }: MachineState): Tree {
   return tree;
 }
 
+/** Members of forms that are made with a key or a hash. */
+const MADE = [
+  'modsig',
+  'cms',
+  'verity_sig',
+  'ima_hash',
+  'ima_digest',
+  'ima_sig',
+  'cert',
+  'evm_sig',
+  'evm_hmac',
+];
+
 /** What the candidates of an action kind are drawn from. */
 export class View {
   readonly now: Moment;
@@ -155,6 +168,13 @@ export class View {
   /** The bytes of a content as a scenario writes them. */
   form(content: Content): DataForm {
     return this.subject.formOf(content);
+  }
+
+  /** As `form`, for places that take no content that was signed: its bytes then. */
+  plainForm(content: Content): DataForm {
+    const form = this.form(content);
+    const made = typeof form === 'object' && MADE.some((word) => word in form);
+    return made && content.kind === 'bytes' ? hexForm(content.bytes) : form;
   }
 
   /** Names of slots of an actor. */
