@@ -67,7 +67,13 @@ kernel that no policy changes, refuses it. *nothing*: it goes in. A dash: there 
 kisim run scenarios/threads/six-gaps.yaml
 kisim run scenarios/threads/fd-vs-buffer-loading.yaml
 kisim run scenarios/threads/firmware-fallback-has-no-file.yaml
+kisim run scenarios/threads/initramfs-built-on-target.yaml
+kisim run scenarios/threads/cpio-initramfs-xattrs.yaml
 \`\`\`
+
+The files of an initramfs have no labels, because the format newc has no place for them. Three forms with attributes were posted and never
+merged; a machine reads them when it has the design (\`proposals: [cpio_magic_bump]\`, \`cpio_newcx\`, \`cpio_metadata\`) and is given an
+\`initramfs_image\`.
 
 SELinux, eBPF, seccomp and iptables are modelled as far as this question goes: rights, the outer form, and which hooks are asked.
 

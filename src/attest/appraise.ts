@@ -4,18 +4,26 @@
 import { equalBytes, isZero, latin1, toHex } from '../base/bytes.ts';
 import { crypto, type HashName, isHashName } from '../crypto/provider.ts';
 import { bootAggregate } from './eventlog.ts';
-import { type AttestPolicy, hasDigest } from './policy-rules.ts';
+import { type AttestPolicy, type BufferRules, hasDigest } from './policy-rules.ts';
 import {
   type ByteOrder,
   digestText,
   fieldsOfTemplate,
+  hasDigestField,
   isViolation,
   type ListRecord,
   type Measured,
   measuredOf,
 } from './record.ts';
-import { judgeSignature } from './signature.ts';
+import { judgeSignature, readTrustedKey, type TrustedKey } from './signature.ts';
 import type { Findings, Place } from './verdict.ts';
+
+const NO_BYTES = new Uint8Array(0);
+
+/** A policy while a list is read: keys that the policy knows of and that the list brings are trusted on. */
+export interface RunPolicy extends AttestPolicy {
+  readonly keys: TrustedKey[];
+}
 
 export const BOOT_AGGREGATE = 'boot_aggregate';
 
@@ -42,7 +50,32 @@ function digestRule(policy: AttestPolicy, m: Measured): { ok: boolean; why: stri
   return { ok: rule.digests === null || hasDigest(rule.digests, alg, hex), why: rule.pattern };
 }
 
-function appraiseFile(record: ListRecord, m: Measured, policy: AttestPolicy, out: Findings): void {
+/** A record with a buffer under rules for such: a key by its keyring, other data by its name. */
+function appraiseBuffer(
+  record: ListRecord,
+  m: Measured,
+  rules: BufferRules,
+  p: RunPolicy,
+  out: Findings,
+): void {
+  const key = readTrustedKey(m.buf ?? NO_BYTES);
+  if (key !== null && (rules.ignored.has('*') || rules.ignored.has(m.name))) return;
+  const [kind, lists] = key === null ? ['buffer', rules.others] : ['keyring', rules.keys];
+  const good = lists.get(m.name);
+  const what = `${kind} ${shownName(m.name)} (${digestText(m.file)})`;
+  if (good === undefined) {
+    if (p.unlisted === 'deny')
+      out.add('fail', 'attest.unlisted', placeOf(record), `${what} is not in the policy`);
+  } else if (!hasDigest(good, m.file?.alg ?? '', toHex(m.file?.digest ?? NO_BYTES)))
+    out.add('fail', 'attest.wrong_digest', placeOf(record), `${what} is not what the policy allows`);
+  else if (key !== null) p.keys.push(key);
+}
+
+function appraiseFile(record: ListRecord, m: Measured, policy: RunPolicy, out: Findings): void {
+  if (m.buf !== null && policy.buffers !== null) {
+    appraiseBuffer(record, m, policy.buffers, policy, out);
+    return;
+  }
   const place = placeOf(record);
   const name = shownName(m.name);
   const rule = policy.paths.find((p) => p.matches(m.name));
@@ -170,7 +203,7 @@ export function judgesFiles(policy: AttestPolicy): boolean {
 /** All checks of one record but those of the registers. */
 export function appraiseRecord(
   record: ListRecord,
-  policy: AttestPolicy,
+  policy: RunPolicy,
   boot: BootRegisters,
   out: Findings,
 ): void {
@@ -194,7 +227,7 @@ export function appraiseRecord(
     );
     return;
   }
-  if (m === null || (m.file === null && !record.template.includes('|'))) {
+  if (m === null || (m.file === null && hasDigestField(record.template))) {
     out.add('fail', 'attest.malformed_record', place, `the fields are not those of ${record.template}`);
     return;
   }

@@ -5,6 +5,7 @@
 import { fromLatin1, latin1, toHex, utf8 } from '../base/bytes.ts';
 import { Reader } from '../base/codec.ts';
 import { EVENT_TYPES as T } from '../kernel/eventlog.ts';
+import { guidText } from '../kernel/uefi.ts';
 
 /** What one event's data gives. */
 export interface Printed {
@@ -20,18 +21,6 @@ const SHOWN_BYTES = 1024;
 function cText(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return fromLatin1(end < 0 ? bytes : bytes.subarray(0, end));
-}
-
-/** A GUID in its usual form from its 16 bytes in memory. */
-export function guidText(bytes: Uint8Array): string {
-  const flip = (from: number, to: number): string => toHex(bytes.slice(from, to).reverse());
-  return [
-    flip(0, 4),
-    flip(4, 6),
-    flip(6, 8),
-    toHex(bytes.subarray(8, 10)),
-    toHex(bytes.subarray(10, 16)),
-  ].join('-');
 }
 
 /** UTF-16 to UTF-8, one character per byte, up to the first zero; null where a surrogate stands alone. */

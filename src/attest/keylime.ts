@@ -1,7 +1,6 @@
 // Policies of keylime: the runtime policy (JSON with meta, digests, excludes, keyrings, ima-buf,
-// verification-keys), its older allow list (`hashes`), and flat lists of `digest path` lines. Left out:
-// device-mapper policies and the lists of ignored keyrings by pattern; both are said to be refused, never
-// skipped.
+// verification-keys), its older allow list (`hashes`, ima_sign_verification_keys), and flat lists of
+// `digest path` lines. Left out: device-mapper policies, which are refused and never skipped.
 
 import { utf8 } from '../base/bytes.ts';
 import { fromBase64, pemEncode } from '../crypto/pem.ts';
@@ -30,23 +29,39 @@ function unreadable(byte: number, message: string): UnreadableError {
 
 type Lists = Readonly<Record<string, readonly string[]>>;
 
+interface KeySet {
+  readonly pubkeys?: readonly string[];
+  readonly keyids?: readonly (number | null)[];
+}
+
 interface RuntimePolicy {
+  readonly meta?: { readonly version?: unknown };
   readonly digests?: Lists;
   readonly hashes?: Lists;
   readonly excludes?: readonly string[];
+  readonly exclude?: readonly string[];
   readonly keyrings?: Lists;
   readonly 'ima-buf'?: Lists;
   readonly ima?: { readonly ignored_keyrings?: readonly string[]; readonly dm_policy?: unknown };
-  readonly 'verification-keys'?: string | { readonly pubkeys?: readonly string[] };
+  readonly 'verification-keys'?: string | KeySet | null;
+  readonly ima_sign_verification_keys?: string | KeySet | null;
 }
 
-function listsOf(name: string, lists: unknown): [string, readonly string[]][] {
+/** Where a member of a JSON text stands; 0 when it cannot be found. */
+type PlaceOf = (member: string) => number;
+
+function placesIn(text: string): PlaceOf {
+  return (member) => utf8(text.slice(0, Math.max(0, text.indexOf(`"${member}"`)))).length;
+}
+
+function listsOf(name: string, lists: unknown, place: PlaceOf): [string, readonly string[]][] {
   if (lists === undefined || lists === null) return [];
-  if (typeof lists !== 'object') throw unreadable(0, `\`${name}\` is no object`);
+  if (typeof lists !== 'object' || Array.isArray(lists))
+    throw unreadable(place(name), `\`${name}\` is no object`);
   return Object.entries(lists).map(([path, list]) => {
     const values = typeof list === 'string' ? [list] : list;
     if (!Array.isArray(values) || values.some((v) => typeof v !== 'string'))
-      throw unreadable(0, `\`${name}\` of ${path} is no list of digests`);
+      throw unreadable(place(path), `\`${name}\` of ${path} is no list of digests`);
     return [path, values as readonly string[]];
   });
 }
@@ -57,29 +72,44 @@ function excludeOf(source: string): Matcher {
   return (name) => regexp.test(name);
 }
 
-function keysOf(given: RuntimePolicy['verification-keys']): TrustedKey[] {
+/** Keys as keylime stores them: base64 of DER, with the identifier that signatures name where it is given. */
+function keysOf(member: string, given: string | KeySet | null | undefined, place: PlaceOf): TrustedKey[] {
   if (given === undefined || given === '' || given === null) return [];
-  const keys =
-    typeof given === 'string' ? (JSON.parse(given) as { readonly pubkeys?: readonly string[] }) : given;
-  return (keys.pubkeys ?? []).map((text) => {
-    const der = fromBase64(text);
+  let set: unknown = given;
+  // What comes out of a database is text in a text.
+  for (let depth = 0; typeof set === 'string' && depth < 2; depth++) {
+    try {
+      set = JSON.parse(set);
+    } catch (e) {
+      throw unreadable(place(member), `\`${member}\`: ${(e as Error).message}`);
+    }
+  }
+  const { pubkeys = [], keyids = [] } = (set ?? {}) as KeySet;
+  if (!Array.isArray(pubkeys)) throw unreadable(place(member), `\`${member}\` has no list \`pubkeys\``);
+  return pubkeys.map((text: unknown, i) => {
+    const der = typeof text === 'string' ? fromBase64(text) : undefined;
     const key = der === undefined ? null : readTrustedKey(utf8(pemEncode('PUBLIC KEY', der)));
-    if (key === null) throw unreadable(0, 'verification-keys: a key that cannot be read');
-    return key;
+    if (key === null) throw unreadable(place(member), `\`${member}\`: key ${i} cannot be read`);
+    const id = keyids[i];
+    return typeof id === 'number' ? { ...key, ids: [...key.ids, id >>> 0] } : key;
   });
 }
 
-function policyOf(files: [string, readonly string[]][], rest: Partial<AttestPolicy>): AttestPolicy {
+function digestMap(lists: [string, readonly string[]][]): ReadonlyMap<string, ReadonlySet<string>> {
   const map = new Map<string, ReadonlySet<string>>();
-  for (const [path, list] of files) {
-    const set = new Set([...(map.get(path) ?? []), ...list.map((d) => d.trim().toLowerCase())]);
-    map.set(path, set);
-  }
+  for (const [path, list] of lists)
+    map.set(path, new Set([...(map.get(path) ?? []), ...list.map((d) => d.trim().toLowerCase())]));
+  return map;
+}
+
+function policyOf(files: [string, readonly string[]][], rest: Partial<AttestPolicy>): AttestPolicy {
+  const map = digestMap(files);
   const aggregate = map.get('boot_aggregate') ?? null;
   return {
     files: map,
     paths: [],
     allow: new Set(),
+    buffers: null,
     exclude: [],
     keys: [],
     unlisted: 'deny',
@@ -101,27 +131,45 @@ function readJson(text: string): AttestPolicy {
     const position = /position (\d+)/.exec((e as Error).message);
     throw unreadable(Number(position?.[1] ?? 0), (e as Error).message);
   }
+  const place = placesIn(text);
   const dm = policy.ima?.dm_policy;
   if (dm !== undefined && dm !== null)
-    throw unreadable(0, 'device-mapper policies (`dm_policy`) are not supported');
-  const ignored = policy.ima?.ignored_keyrings ?? [];
-  const excludes = policy.excludes ?? [];
+    throw unreadable(place('dm_policy'), 'device-mapper policies (`dm_policy`) are not supported');
+  const version = policy.meta?.version;
+  if (version !== undefined && typeof version !== 'number')
+    throw unreadable(place('version'), '`version` is no number');
+  const excludes = [
+    ...textsOf('excludes', policy.excludes, place),
+    ...textsOf('exclude', policy.exclude, place),
+  ];
+  const lists = (name: 'digests' | 'hashes' | 'keyrings' | 'ima-buf'): [string, readonly string[]][] =>
+    listsOf(name, policy[name], place);
+  return policyOf([...lists('digests'), ...lists('hashes')], {
+    buffers: {
+      keys: digestMap(lists('keyrings')),
+      others: digestMap(lists('ima-buf')),
+      ignored: new Set(textsOf('ignored_keyrings', policy.ima?.ignored_keyrings, place)),
+    },
+    exclude: excludes.filter((e) => e !== '').map((e) => excludeAt(e, place('excludes'))),
+    keys: [
+      ...keysOf('verification-keys', policy['verification-keys'], place),
+      ...keysOf('ima_sign_verification_keys', policy.ima_sign_verification_keys, place),
+    ],
+  });
+}
+
+function textsOf(name: string, list: unknown, place: PlaceOf): readonly string[] {
+  if (list === undefined || list === null) return [];
+  if (!Array.isArray(list) || list.some((e) => typeof e !== 'string'))
+    throw unreadable(place(name), `\`${name}\` is no list of texts`);
+  return list as readonly string[];
+}
+
+function excludeAt(source: string, byte: number): Matcher {
   try {
-    return policyOf(
-      [
-        ...listsOf('digests', policy.digests),
-        ...listsOf('hashes', policy.hashes),
-        ...listsOf('keyrings', policy.keyrings),
-        ...listsOf('ima-buf', policy['ima-buf']),
-      ],
-      {
-        exclude: [...excludes.filter((e) => e !== '').map(excludeOf), (name) => ignored.includes(name)],
-        keys: keysOf(policy['verification-keys']),
-      },
-    );
+    return excludeOf(source);
   } catch (e) {
-    if (e instanceof SyntaxError) throw unreadable(0, e.message);
-    throw e;
+    throw unreadable(byte, (e as Error).message);
   }
 }
 

@@ -16,7 +16,8 @@ const DIGEST_SIZES = [20, 32, 48, 64, 28, 16] as const;
 const NAME_MAX = 512;
 const DATA_MAX = 1 << 26;
 const PCR_MAX = 63;
-const OLD_DIGEST = 20;
+/** sha1, or md5: nothing in a record of the template `ima` says which. */
+const OLD_DIGESTS = [20, 16] as const;
 
 function plausible(bytes: Uint8Array, form: BinaryForm): 'known' | 'possible' | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -151,16 +152,28 @@ export class BinaryListReader {
     return { data: new Uint8Array(view.buffer, view.byteOffset + at + 4, length), end };
   }
 
-  /** The template `ima`: twenty bytes and a name. */
+  /** The template `ima`: a digest without its length, and a name without a zero. */
   #old(view: DataView, at: number, le: boolean): { data: Uint8Array; end: number } | string | null {
-    if (at + OLD_DIGEST + 4 > view.byteLength) return null;
-    const length = view.getUint32(at + OLD_DIGEST, le);
-    if (length > NAME_MAX) return `a file name of ${length} bytes in the template ima`;
-    const end = at + OLD_DIGEST + 4 + length;
-    if (end > view.byteLength) return null;
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-    const digest = bytes.subarray(at, at + OLD_DIGEST);
-    return { data: oldTemplateData(digest, bytes.subarray(at + OLD_DIGEST + 4, end)), end };
+    let short = false;
+    for (const size of OLD_DIGESTS) {
+      const from = at + size + 4;
+      if (from > bytes.length) {
+        short = true;
+        continue;
+      }
+      const length = view.getUint32(from - 4, le);
+      if (length === 0 || length > NAME_MAX) continue;
+      const end = from + length;
+      if (end > bytes.length) {
+        short = true;
+        continue;
+      }
+      const name = bytes.subarray(from, end);
+      if (name.includes(0)) continue;
+      return { data: oldTemplateData(bytes.subarray(at, from - 4), name), end };
+    }
+    return short ? null : 'neither a sha1 nor an md5 digest with a file name, as the template ima has them';
   }
 
   /** The end of the bytes: what is left must be nothing. */

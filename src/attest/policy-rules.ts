@@ -15,6 +15,14 @@ export interface PathRule {
   readonly signed: boolean;
 }
 
+/** What records with a buffer must be: keys by keyring, other data by name. */
+export interface BufferRules {
+  readonly keys: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly others: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Keyrings whose keys are not asked about; `*` is all of them. */
+  readonly ignored: ReadonlySet<string>;
+}
+
 export type Requirement = 'quote' | 'nonce' | 'registers' | 'eventlog';
 
 export interface AttestPolicy {
@@ -23,6 +31,8 @@ export interface AttestPolicy {
   readonly paths: readonly PathRule[];
   /** Digests that are good under any name. */
   readonly allow: ReadonlySet<string>;
+  /** null: buffers are judged as files are. */
+  readonly buffers: BufferRules | null;
   readonly exclude: readonly Matcher[];
   readonly keys: readonly TrustedKey[];
   readonly unlisted: 'allow' | 'deny';
@@ -38,6 +48,7 @@ export const NO_POLICY: AttestPolicy = {
   files: new Map(),
   paths: [],
   allow: new Set(),
+  buffers: null,
   exclude: [],
   keys: [],
   unlisted: 'allow',

@@ -87,6 +87,7 @@ function policyOf(w: Written, open: OpenFile): AttestPolicy {
       signed: p.signed === true,
     })),
     allow: setOf(w.allow ?? []),
+    buffers: null,
     exclude: (w.exclude ?? []).map(matcherOf),
     keys: keysOf(w['signing-keys'] ?? [], open),
     unlisted: w.unlisted ?? (restricts ? 'deny' : 'allow'),

@@ -49,7 +49,8 @@ export function isViolation(record: ListRecord): boolean {
 
 /** @kernel security/integrity/ima/ima_template.c: the name field of `ima` is padded to this length */
 const PADDED_NAME = 256;
-const SHORT_DIGEST = 20;
+/** sha1, or md5 with `ima_hash=md5`: nothing in the record says which. */
+const SHORT_DIGESTS = [20, 16] as const;
 
 /** The fields of a record by their ids; null when its data does not have the form of its template. */
 export function recordFields(record: ListRecord): ReadonlyMap<FieldId, Uint8Array> | null {
@@ -58,9 +59,10 @@ export function recordFields(record: ListRecord): ReadonlyMap<FieldId, Uint8Arra
   if (ids === null || data === null) return null;
   const out = new Map<FieldId, Uint8Array>();
   if (record.template === 'ima') {
-    if (data.length !== SHORT_DIGEST + PADDED_NAME) return null;
-    const name = data.subarray(SHORT_DIGEST);
-    out.set('d', data.subarray(0, SHORT_DIGEST));
+    const size = SHORT_DIGESTS.find((n) => data.length === n + PADDED_NAME);
+    if (size === undefined) return null;
+    const name = data.subarray(size);
+    out.set('d', data.subarray(0, size));
     return out.set('n', name.subarray(0, Math.min(PADDED_NAME, name.indexOf(0) + 1 || PADDED_NAME)));
   }
   const r = new Reader(data, record.order);
@@ -99,13 +101,21 @@ export function readDigestField(id: FieldId, field: Uint8Array): FileDigest | nu
   return { kind: prefix[1] ?? '', alg: prefix[2] ?? '', digest: field.subarray(end + 1) };
 }
 
+const DIGEST_FIELDS = ['d-ng', 'd-ngv2', 'd'] as const satisfies readonly FieldId[];
+
+/** Whether records of a template hold the digest of what was measured. */
+export function hasDigestField(template: string): boolean {
+  const fields = fieldsOfTemplate(template);
+  return fields !== null && DIGEST_FIELDS.some((id) => fields.includes(id));
+}
+
 /** What a verifier wants to know of a record. */
 export interface Measured {
   readonly name: string;
   readonly file: FileDigest | null;
   /** Value of security.ima or security.evm, empty without one. */
   readonly sig: Uint8Array;
-  /** Buffer of an ima-buf record; null in other templates. */
+  /** What was measured instead of a file; null for a file. */
   readonly buf: Uint8Array | null;
 }
 
@@ -115,12 +125,14 @@ export function measuredOf(record: ListRecord): Measured | null {
   if (fields === null) return null;
   const text = fields.get('n-ng') ?? fields.get('n') ?? EMPTY;
   const end = text.indexOf(0);
-  const id = (['d-ng', 'd-ngv2', 'd'] as const).find((f) => fields.has(f));
+  const id = DIGEST_FIELDS.find((f) => fields.has(f));
+  // Files have an empty buffer in a template that keeps one.
+  const buf = fields.get('buf') ?? EMPTY;
   return {
     name: fromLatin1(end < 0 ? text : text.subarray(0, end)),
     file: id === undefined ? null : readDigestField(id, fields.get(id) ?? EMPTY),
     sig: fields.get('sig') ?? fields.get('evmsig') ?? EMPTY,
-    buf: fields.get('buf') ?? null,
+    buf: buf.length === 0 ? null : buf,
   };
 }
 

@@ -5,7 +5,7 @@
 import { EMPTY, isZero, toHex } from '../base/bytes.ts';
 import { type HashName, isHashName } from '../crypto/provider.ts';
 import { decodeEventLog, type EventLog } from '../kernel/eventlog.ts';
-import { appraiseRecord, type BootRegisters } from './appraise.ts';
+import { appraiseRecord, type BootRegisters, type RunPolicy } from './appraise.ts';
 import { type Registers, replayBanks } from './eventlog.ts';
 import { AsciiListReader, looksAscii } from './list-ascii.ts';
 import { BinaryListReader } from './list-binary.ts';
@@ -103,7 +103,7 @@ function firstRecord(parts: readonly ListPart[]): ListRecord | null {
 class Verification {
   readonly out = new Findings();
   readonly evidence: Evidence;
-  readonly policy: AttestPolicy;
+  readonly policy: RunPolicy;
   readonly log: EventLog | null;
   readonly firmware: Registers;
   readonly quote: CheckedQuote | null;
@@ -118,7 +118,7 @@ class Verification {
 
   constructor(evidence: Evidence) {
     this.evidence = evidence;
-    this.policy = evidence.policy;
+    this.policy = { ...evidence.policy, keys: [...evidence.policy.keys] };
     this.quote = evidence.quote === null ? null : checkQuoteFiles(evidence.quote, evidence.last, this.out);
     this.log = evidence.eventlog === null ? null : readEventLog(evidence.eventlog);
     this.firmware = this.log === null ? new Map() : replayBanks(this.log);

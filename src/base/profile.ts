@@ -17,6 +17,10 @@ export interface KernelSwitches {
   readonly kexecCopyAtExecute: boolean;
   /** "evm: Use ordered xattrs list to calculate HMAC in evm_init_hmac()": before, in the LSM's order. */
   readonly initHmacInListOrder: boolean;
+  /** "ima: measure kexec load and exec events as critical data" (6.16). */
+  readonly kexecMarkers: boolean;
+  /** "ima: Suspend PCR extends and log appends when rebooting" (6.14). */
+  readonly suspendedAtReboot: boolean;
   /** "ima: Instantiate file_truncate and path_truncate hooks". */
   readonly truncateHooks: boolean;
   /**
@@ -53,6 +57,8 @@ const ALL_6_12_107: KernelSwitches = {
   lsmMatchErrorIsNoMatch: true,
   kdumpWithoutList: true,
   kexecCopyAtExecute: true,
+  kexecMarkers: false,
+  suspendedAtReboot: false,
   initHmacInListOrder: true,
   truncateHooks: true,
   digestPerBank: true,
@@ -68,6 +74,8 @@ const OF_6_12_0: KernelSwitches = {
   lsmMatchErrorIsNoMatch: false,
   kdumpWithoutList: false,
   kexecCopyAtExecute: false,
+  kexecMarkers: false,
+  suspendedAtReboot: false,
   initHmacInListOrder: false,
   truncateHooks: false,
   digestPerBank: true,
@@ -128,6 +136,7 @@ export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_MODULE_SIG_FORCE: 'n',
   CONFIG_KEXEC_SIG: 'n',
   CONFIG_CRASH_DUMP: 'n',
+  CONFIG_KEXEC_JUMP: 'n',
   CONFIG_CRYPTO_MD5: 'y',
   CONFIG_CRYPTO_RMD160: 'y',
   CONFIG_CRYPTO_SHA1: 'y',
@@ -141,6 +150,10 @@ export const DEFAULT_CONFIG: { readonly [option: string]: string } = {
   CONFIG_DM_VERITY_VERIFY_ROOTHASH_SIG_PLATFORM_KEYRING: 'y',
   CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE: 'y',
   CONFIG_INTEGRITY_MACHINE_KEYRING: 'y',
+  CONFIG_INTEGRITY_CA_MACHINE_KEYRING: 'n',
+  CONFIG_INTEGRITY_CA_MACHINE_KEYRING_MAX: 'n',
+  CONFIG_LOAD_UEFI_KEYS: 'y',
+  CONFIG_SYSTEM_REVOCATION_LIST: 'n',
 };
 
 export const PROFILES: { readonly [name: string]: KernelProfile } = {

@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { didYouMean } from '../base/diagnostic.ts';
 import type { EventValue, TraceEvent } from '../base/trace.ts';
 import { type ExplainContext, type Explanation, explainStep } from '../explain/explain.ts';
-import { type ExtendRecord, extendsOf } from '../explain/pcr.ts';
+import { type ExtendRecord, registerLife } from '../explain/pcr.ts';
 import { type ExplainLine, explanationLines, extendLines } from '../explain/render.ts';
 import { activeRules } from '../ima/policy-match.ts';
 import type { Machine } from '../kernel/machine.ts';
@@ -100,7 +100,7 @@ function explainPcr(scenario: Scenario, options: ExplainOptions, c: Colors): voi
   if (!Number.isInteger(pcr) || pcr < 0 || pcr > 23)
     throw new CommandError(EXIT.usage, `--pcr: \`${options.pcr}\` is no number from 0 to 23`);
   const { report, events } = play(scenario);
-  const records = extendsOf(events, pcr).filter((r) => r.bank === options.bank);
+  const records = registerLife(events, pcr, options.bank);
   const stepOf = (r: ExtendRecord): string => {
     const step = report.steps.find(({ effects: e }) => r.event >= e.events[0] && r.event < e.events[1]);
     return step === undefined ? 'boot' : `step ${step.step.number}`;
@@ -117,7 +117,7 @@ function explainPcr(scenario: Scenario, options: ExplainOptions, c: Colors): voi
   }
   const head: ExplainLine = {
     kind: 'headline',
-    text: `${options.bank} PCR ${pcr}: ${records.length} extends`,
+    text: `${options.bank} PCR ${pcr}: ${records.filter((r) => r.kind === 'extend').length} extends`,
   };
   out(paint([head, ...extendLines(records, stepOf, options.full ?? false)], c));
 }

@@ -1,9 +1,9 @@
-// Domain parameters of the NIST curves that are used everywhere (taken from noble, SP 800-186) and of those
-// that only the TCG Algorithm Registry lists, and the test whether a point lies on one.
+// Domain parameters of the NIST curves that are used everywhere (SP 800-186) and of those that only the TCG
+// Algorithm Registry lists, and the test whether a point lies on one. noble's object of a curve is made when
+// the curve is first used: making all of them takes longer than most commands.
 
 import { type ECDSA, ecdsa, weierstrass } from '@noble/curves/abstract/weierstrass.js';
-import { p256, p384, p521 } from '@noble/curves/nist.js';
-import { sha256 } from '@noble/hashes/sha2.js';
+import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 import { byteLength, bytesToBigint } from './bigint.ts';
 import type { EcPoint, TpmCurveName } from './provider.ts';
 
@@ -25,10 +25,15 @@ export interface CurveParameters {
 /** Bytes of a hexadecimal number that is written in groups. */
 const hex = (...groups: readonly string[]): bigint => BigInt(`0x${groups.join('')}`);
 
-function registered(p: bigint, a: bigint, b: bigint, gx: bigint, gy: bigint, n: bigint): ECDSA {
-  return ecdsa(weierstrass({ p, n, h: 1n, a, b, Gx: gx, Gy: gy }), sha256);
+function parameters(p: bigint, a: bigint, b: bigint, gx: bigint, gy: bigint, n: bigint): CurveParameters {
+  return { p, n, a, b, gx, gy, bits: n.toString(2).length, size: byteLength(p) };
 }
 
+const P256 = hex('ffffffff00000001000000000000000000000000ffffffffffffffffffffffff');
+const P384 = hex(
+  'fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff',
+);
+const P521 = 2n ** 521n - 1n;
 const P192 = hex('fffffffffffffffffffffffffffffffeffffffffffffffff');
 const P224 = hex('ffffffffffffffffffffffffffffffff000000000000000000000001');
 const BN256 = hex('fffffffffffcf0cd46e5f25eee71a49f0cdc65fb12980a82d3292ddbaed33013');
@@ -42,12 +47,44 @@ const BN638_ORDER = hex(
 );
 const SM2P = hex('fffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffff');
 
-/** The curve objects of noble, made from the registry's numbers where noble has none of its own. */
-export const NOBLE_CURVES: Readonly<Record<TpmCurveName, ECDSA>> = {
-  'P-256': p256,
-  'P-384': p384,
-  'P-521': p521,
-  'P-192': registered(
+const PARAMETERS: Readonly<Record<TpmCurveName, CurveParameters>> = {
+  'P-256': parameters(
+    P256,
+    P256 - 3n,
+    hex('5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b'),
+    hex('6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296'),
+    hex('4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5'),
+    hex('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'),
+  ),
+  'P-384': parameters(
+    P384,
+    P384 - 3n,
+    hex('b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef'),
+    hex('aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7'),
+    hex('3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f'),
+    hex('ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973'),
+  ),
+  'P-521': parameters(
+    P521,
+    P521 - 3n,
+    hex(
+      '51953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf',
+      '073573df883d2c34f1ef451fd46b503f00',
+    ),
+    hex(
+      'c6858e06b70404e9cd9e3ecb662395b4429c648139053fb521f828af606b4d3dbaa14b5e77efe75928fe1dc127a2ffa8',
+      'de3348b3c1856a429bf97e7e31c2e5bd66',
+    ),
+    hex(
+      '11839296a789a3bc0045c8a5fb42c7d1bd998f54449579b446817afbd17273e662c97ee72995ef42640c550b9013fad0',
+      '761353c7086a272c24088be94769fd16650',
+    ),
+    hex(
+      '1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a',
+      '5d03bb5c9b8899c47aebb6fb71e91386409',
+    ),
+  ),
+  'P-192': parameters(
     P192,
     P192 - 3n,
     hex('64210519e59c80e70fa7e9ab72243049feb8deecc146b9b1'),
@@ -55,7 +92,7 @@ export const NOBLE_CURVES: Readonly<Record<TpmCurveName, ECDSA>> = {
     hex('07192b95ffc8da78631011ed6b24cdd573f977a11e794811'),
     hex('ffffffffffffffffffffffff99def836146bc9b1b4d22831'),
   ),
-  'P-224': registered(
+  'P-224': parameters(
     P224,
     P224 - 3n,
     hex('b4050a850c04b3abf54132565044b0b7d7bfd8ba270b39432355ffb4'),
@@ -63,7 +100,7 @@ export const NOBLE_CURVES: Readonly<Record<TpmCurveName, ECDSA>> = {
     hex('bd376388b5f723fb4c22dfe6cd4375a05a07476444d5819985007e34'),
     hex('ffffffffffffffffffffffffffff16a2e0b8f03e13dd29455c5c2a3d'),
   ),
-  'BN-256': registered(
+  'BN-256': parameters(
     BN256,
     0n,
     3n,
@@ -71,8 +108,8 @@ export const NOBLE_CURVES: Readonly<Record<TpmCurveName, ECDSA>> = {
     2n,
     hex('fffffffffffcf0cd46e5f25eee71a49e0cdc65fb1299921af62d536cd10b500d'),
   ),
-  'BN-638': registered(BN638, 0n, 0x101n, BN638 - 1n, 0x10n, BN638_ORDER),
-  SM2: registered(
+  'BN-638': parameters(BN638, 0n, 0x101n, BN638 - 1n, 0x10n, BN638_ORDER),
+  SM2: parameters(
     SM2P,
     SM2P - 3n,
     hex('28e9fa9e9d9f5e344d5a9e4bcf6509a7f39789f515ab8f92ddbcbd414d940e93'),
@@ -82,22 +119,22 @@ export const NOBLE_CURVES: Readonly<Record<TpmCurveName, ECDSA>> = {
   ),
 };
 
-function parameters(curve: TpmCurveName): CurveParameters {
-  const { p, n, a, b, Gx, Gy } = NOBLE_CURVES[curve].Point.CURVE();
-  const bits = n.toString(2).length;
-  return { p, n, a, b, gx: Gx, gy: Gy, bits, size: byteLength(p) };
-}
+/** Hashes of the deterministic nonces: those of noble's own curves, else sha256. */
+const NONCE_HASHES = { 'P-384': sha384, 'P-521': sha512 } as const;
 
-const PARAMETERS: Readonly<Record<TpmCurveName, CurveParameters>> = {
-  'P-256': parameters('P-256'),
-  'P-384': parameters('P-384'),
-  'P-521': parameters('P-521'),
-  'P-192': parameters('P-192'),
-  'P-224': parameters('P-224'),
-  'BN-256': parameters('BN-256'),
-  'BN-638': parameters('BN-638'),
-  SM2: parameters('SM2'),
-};
+const made = new Map<TpmCurveName, ECDSA>();
+
+/** noble's object of a curve. */
+export function nobleCurve(curve: TpmCurveName): ECDSA {
+  let found = made.get(curve);
+  if (found === undefined) {
+    const { p, n, a, b, gx, gy } = PARAMETERS[curve];
+    const hash = curve === 'P-384' || curve === 'P-521' ? NONCE_HASHES[curve] : sha256;
+    found = ecdsa(weierstrass({ p, n, h: 1n, a, b, Gx: gx, Gy: gy }), hash);
+    made.set(curve, found);
+  }
+  return found;
+}
 
 export function curveParameters(curve: TpmCurveName): CurveParameters {
   return PARAMETERS[curve];

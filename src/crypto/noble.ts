@@ -10,7 +10,7 @@ import type { CHash } from '@noble/hashes/utils.js';
 import { assert } from '../base/assert.ts';
 import { concat } from '../base/bytes.ts';
 import { bigintToBytes, bytesToBigint, millerRabin, powMod, trialDivision } from './bigint.ts';
-import { NOBLE_CURVES as CURVES } from './ec-curves.ts';
+import { nobleCurve } from './ec-curves.ts';
 import { md4 } from './md4.ts';
 import type { CryptoProvider, EcPoint, Hasher, HashName, TpmCurveName } from './provider.ts';
 import { sm3 } from './sm3.ts';
@@ -60,13 +60,13 @@ function aesOfb(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
 
 function isPrivateKey(curve: TpmCurveName, key: Uint8Array): boolean {
   const scalar = bytesToBigint(key);
-  return scalar > 0n && scalar < CURVES[curve].Point.Fn.ORDER;
+  return scalar > 0n && scalar < nobleCurve(curve).Point.Fn.ORDER;
 }
 
 /** The private key in the curve's own length. */
 function privateBytes(curve: TpmCurveName, key: Uint8Array): Uint8Array {
   assert(isPrivateKey(curve, key), `a ${curve} private key lies in 1..n-1`);
-  return bigintToBytes(bytesToBigint(key), CURVES[curve].lengths.secretKey ?? key.length);
+  return bigintToBytes(bytesToBigint(key), nobleCurve(curve).lengths.secretKey ?? key.length);
 }
 
 export const nobleProvider: CryptoProvider = {
@@ -92,20 +92,20 @@ export const nobleProvider: CryptoProvider = {
   modPow: powMod,
   isProbablePrime: (candidate) => trialDivision(candidate) ?? millerRabin(candidate, powMod),
   ecdsaSign: (curve, privateKey, digest) =>
-    CURVES[curve].sign(digest, privateBytes(curve, privateKey), ECDSA_OPTIONS),
+    nobleCurve(curve).sign(digest, privateBytes(curve, privateKey), ECDSA_OPTIONS),
   ecdsaVerify: (curve, publicKey, digest, signature) => {
     try {
-      return CURVES[curve].verify(signature, digest, uncompressed(publicKey), ECDSA_OPTIONS);
+      return nobleCurve(curve).verify(signature, digest, uncompressed(publicKey), ECDSA_OPTIONS);
     } catch {
       return false;
     }
   },
   ecPublicKey: (curve, privateKey) =>
-    affine(CURVES[curve].getPublicKey(privateBytes(curve, privateKey), false)),
+    affine(nobleCurve(curve).getPublicKey(privateBytes(curve, privateKey), false)),
   ecMultiply: (curve, privateKey, point) => {
     const key = privateBytes(curve, privateKey);
     const peer = uncompressed(point);
-    if (!CURVES[curve].utils.isValidPublicKey(peer, false)) return undefined;
-    return affine(CURVES[curve].getSharedSecret(key, peer, false));
+    if (!nobleCurve(curve).utils.isValidPublicKey(peer, false)) return undefined;
+    return affine(nobleCurve(curve).getSharedSecret(key, peer, false));
   },
 };

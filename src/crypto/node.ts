@@ -30,19 +30,28 @@ const OPENSSL_NAMES: Readonly<Record<HashName, string>> = {
 /** Above this length the two one-shot hashes of an own HMAC cost more in copying than an OpenSSL context. */
 const HMAC_ONE_SHOT_LIMIT = 2048;
 
-/** OpenSSL's names of the hashes that this build can compute. */
-function supported(node: NodeCrypto): ReadonlyMap<HashName, string> {
-  const found = new Map<HashName, string>();
-  for (const alg of Object.keys(OPENSSL_NAMES) as HashName[]) {
+/** OpenSSL's name of a hash; undefined where this build cannot compute it, which is found out at first use. */
+function supported(node: NodeCrypto): { readonly get: (alg: HashName) => string | undefined } {
+  const found = new Map<HashName, string | undefined>();
+  const probe = (alg: HashName): string | undefined => {
     const name = OPENSSL_NAMES[alg];
     try {
       node.createHash(name).update(EMPTY).digest();
-      found.set(alg, name);
+      return name;
     } catch {
       // This OpenSSL lacks the hash or its configuration forbids it: noble computes it.
+      return undefined;
     }
-  }
-  return found;
+  };
+  return {
+    get: (alg) => {
+      const name = found.get(alg);
+      if (name !== undefined || found.has(alg)) return name;
+      const probed = probe(alg);
+      found.set(alg, probed);
+      return probed;
+    },
+  };
 }
 
 function putLatin1(text: string, out: Uint8Array, at: number): void {

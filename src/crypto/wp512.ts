@@ -35,12 +35,19 @@ const SBOX = buildSbox();
 /** High and low words of the diffused row that byte x in column t gives, at index `256 * t + x`. */
 const HIGH = new Int32Array(8 * 256);
 const LOW = new Int32Array(8 * 256);
-for (let x = 0; x < 256; x++) {
-  const row = CIRCULANT.map((c) => gfMultiply(SBOX[x] as number, c));
-  for (let t = 0; t < 8; t++) {
-    const at = (i: number): number => row[(i - t) & 7] as number;
-    HIGH[256 * t + x] = (at(0) << 24) | (at(1) << 16) | (at(2) << 8) | at(3);
-    LOW[256 * t + x] = (at(4) << 24) | (at(5) << 16) | (at(6) << 8) | at(7);
+let filled = false;
+
+/** Fills the tables for the first block: most programs never hash one. */
+function fillTables(): void {
+  if (filled) return;
+  filled = true;
+  for (let x = 0; x < 256; x++) {
+    const row = CIRCULANT.map((c) => gfMultiply(SBOX[x] as number, c));
+    for (let t = 0; t < 8; t++) {
+      const at = (i: number): number => row[(i - t) & 7] as number;
+      HIGH[256 * t + x] = (at(0) << 24) | (at(1) << 16) | (at(2) << 8) | at(3);
+      LOW[256 * t + x] = (at(4) << 24) | (at(5) << 16) | (at(6) << 8) | at(7);
+    }
   }
 }
 
@@ -93,6 +100,7 @@ class Whirlpool extends HashMD<Whirlpool> {
   }
 
   protected process(view: DataView, offset: number): void {
+    fillTables();
     for (let i = 0; i < 16; i++) BLOCK[i] = view.getInt32(offset + 4 * i, false);
     KEY.set(this.#state);
     CIPHER.set(BLOCK);

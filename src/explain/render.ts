@@ -111,7 +111,12 @@ export function explanationLines(e: Explanation, full: boolean): readonly Explai
   ];
 }
 
-/** The extends of one register: where, what, and the value after it. */
+/** A start value differs in its last byte, if at all. */
+function startText(hex: string, full: boolean): string {
+  return full || hex.length < 8 ? hex : `${hex.slice(0, 6)}..${hex.slice(-2)}`;
+}
+
+/** The life of one register: where, what, and the value after it. */
 export function extendLines(
   records: readonly ExtendRecord[],
   stepOf: (r: ExtendRecord) => string,
@@ -119,11 +124,20 @@ export function extendLines(
 ): readonly ExplainLine[] {
   const cut = (hex: string): string => (full ? hex : `${hex.slice(0, 8)}..`);
   let before = '';
-  return records.map((r, i) => {
+  let extended = 0;
+  return records.map((r) => {
     const entry = r.entry === null ? '' : `, list entry ${r.entry}`;
     const from = before === '' ? '' : `${cut(before)} `;
     before = r.value;
-    const text = `${String(i + 1).padStart(3)}  ${stepOf(r).padEnd(10)} ${from}+ ${cut(r.digest)} -> ${cut(r.value)}  ${r.about}${entry}`;
+    if (r.kind !== 'extend') {
+      extended = 0;
+      return line(
+        'quiet',
+        `     ${stepOf(r).padEnd(10)} ${r.kind} -> ${startText(r.value, full)}  ${r.about}`,
+      );
+    }
+    extended++;
+    const text = `${String(extended).padStart(3)}  ${stepOf(r).padEnd(10)} ${from}+ ${cut(r.digest)} -> ${cut(r.value)}  ${r.about}${entry}`;
     return line('text', text);
   });
 }

@@ -137,6 +137,7 @@ function verifyVeritySignature(ima: ImaCursor, value: Uint8Array, iint: Iint, ha
 /** @kernel security/integrity/ima/ima_appraise.c xattr_verify() */
 function xattrVerify(
   ima: ImaCursor,
+  inode: InodeKey,
   func: number,
   iint: Iint,
   value: Uint8Array,
@@ -160,6 +161,13 @@ function xattrVerify(
     case X.IMA_VERITY_DIGSIG:
       return { verdict: verifyVeritySignature(ima, value, iint, hash), iint: iintStep(iint, 'SIGNED_SEEN') };
     default: {
+      const known = ima.env.labelTypes?.find((t) => t.type === value[0]);
+      if (known !== undefined) {
+        const err = known.verify(inode, value, hash.digest);
+        const reason = R['ima.invalid_signature'];
+        const verdict = err === 0 ? PASSED : failed('invalid-signature', reason, negative(err));
+        return { verdict, iint: iintStep(iint, 'SIGNED_SEEN') };
+      }
       const reason = R['ima.unknown_data'];
       const verdict: Verdict = { rc: EINVAL, status: S.INTEGRITY_UNKNOWN, cause: 'unknown-ima-data', reason };
       return { verdict, iint };
@@ -244,7 +252,7 @@ function judge(
   }
   let verdict: Verdict = { rc: length, status: evm, cause: 'unknown', reason: R['ima.missing_hash'] };
   let after = iint;
-  if (value !== null) ({ verdict, iint: after } = xattrVerify(ima, a.func, iint, value, evm));
+  if (value !== null) ({ verdict, iint: after } = xattrVerify(ima, a.file.inode, a.func, iint, value, evm));
   const usable = value === null || value[0] === X.IMA_XATTR_DIGEST_NG || verdict.rc === ENOKEY;
   if (tryModsig && a.modsig !== null && usable) verdict = modsigVerify(ima, a.func, a.modsig);
   return { verdict, iint: after };

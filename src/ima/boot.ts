@@ -64,6 +64,7 @@ export function newIma(profile: KernelProfile): ImaState {
     list: emptyList(),
     htable: ImmutableSet(),
     violations: 0,
+    suspended: false,
     binaryRuntimeSize: 0,
     iint: ImmutableMap(),
     keys: { processKeys: false, queue: [], deadlineMs: null },

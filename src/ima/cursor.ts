@@ -16,7 +16,7 @@ import { PATH_MAX } from '../vfs/constants.ts';
 import type { KernelReadId } from '../vfs/hooks.ts';
 import type { DentryId, Inode, InodeKey, PathRef, VfsTask } from '../vfs/types.ts';
 import type { ImaFaultSite } from './faults.ts';
-import type { ImaCondition, ImaState, LsmField } from './types.ts';
+import type { ImaCondition, ImaState, LabelType, LsmField } from './types.ts';
 
 /** Labels of a module like Smack, for rules with obj_* and subj_* conditions (CONFIG_IMA_LSM_RULES). */
 export interface LsmLabels {
@@ -33,6 +33,13 @@ export interface ImaPlatform {
   readonly trustedBoot: boolean;
   /** is_module_sig_enforced(). */
   moduleSigEnforced(): boolean;
+}
+
+/** Rules of a design for the list that IMA starts with. */
+export interface DefaultRules {
+  readonly rules: readonly string[];
+  /** They stand in place of the appraisal rules of the command line (either one or the other). */
+  readonly insteadOfAppraise: boolean;
 }
 
 export interface ImaEnv {
@@ -54,6 +61,11 @@ export interface ImaEnv {
   readonly labels?: LsmLabels | null;
   /** Conditions of rules that designs add. */
   readonly conditions?: readonly ImaCondition[];
+  /** Types of labels that designs add. */
+  readonly labelTypes?: readonly LabelType[];
+  /** Rules that designs want at start, and who is told when an upload comes into force. */
+  readonly defaultRules?: readonly DefaultRules[];
+  readonly policyLoaded?: (replaced: boolean) => void;
   readonly platform?: ImaPlatform;
   /** Kernel log. */
   readonly printk?: (line: string) => void;

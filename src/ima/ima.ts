@@ -1,6 +1,7 @@
 // IMA as the other rooms see it: a cursor over its state with the hooks that it registers, start-up, critical
 // data, keys and kexec. Each method is a thin door to the file that models it.
 
+import { utf8 } from '../base/bytes.ts';
 import type { Err } from '../base/errno.ts';
 import { MAY_APPEND, MAY_EXEC, MAY_READ, MAY_WRITE, PROT_EXEC } from '../vfs/constants.ts';
 import type { Iattr, KernelLoadId, KernelReadId } from '../vfs/hooks.ts';
@@ -11,7 +12,7 @@ import { calcFileHash } from './collect.ts';
 import * as C from './constants.ts';
 import type { ImaCursor, ImaEnv } from './cursor.ts';
 import * as hooks from './inode-hooks.ts';
-import { dumpMeasurementList, kexecSegmentSize } from './kexec.ts';
+import { dumpMeasurementList, kexecListSize, kexecSegmentSize } from './kexec.ts';
 import { keyLinked } from './keys.ts';
 import { fileMprotect, kernelLoadData } from './load-hooks.ts';
 import { activeRules } from './policy-match.ts';
@@ -222,6 +223,27 @@ export class Ima implements ImaCursor {
   /** Bytes that kexec_file_load reserves for the list, null where none is carried. */
   kexecSegmentSize(totalRamPages: number): number | null {
     return kexecSegmentSize(this, totalRamPages);
+  }
+
+  /**
+   * A record of what a kexec does to the list: sizes and count, at load and at execute. ENOENT where the
+   * release has none.
+   * @kernel security/integrity/ima/ima_kexec.c ima_measure_kexec_event()
+   */
+  kexecEvent(task: VfsTask, event: 'kexec_load' | 'kexec_execute', segmentSize: number): Err {
+    if (!this.env.profile.switches.kexecMarkers) return 'ENOENT';
+    const { list } = this.state;
+    const sizes = `kexec_segment_size=${segmentSize};ima_binary_runtime_size=${kexecListSize(this)};`;
+    const data = utf8(`${sizes}ima_runtime_measurements_count=${list.length};`);
+    return this.criticalData(task, 'ima_kexec', event, data, false);
+  }
+
+  /**
+   * The machine is going down: from now on nothing enters the list and no register.
+   * @kernel security/integrity/ima/ima_queue.c ima_measurements_suspend()
+   */
+  rebootNotifier(): void {
+    if (this.env.profile.switches.suspendedAtReboot) this.state = { ...this.state, suspended: true };
   }
 
   /** The segment as it is when the old kernel ends. */

@@ -19,6 +19,11 @@ import type { TemplateDesc } from './types.ts';
 const HEADER_SIZE = 24;
 const VERSION = 1;
 
+/** Bytes of the list as it is carried. @kernel security/integrity/ima/ima_queue.c ima_get_binary_runtime_size() */
+export function kexecListSize(ima: ImaCursor): number {
+  return ima.state.binaryRuntimeSize + HEADER_SIZE;
+}
+
 /**
  * Bytes reserved for the list in a kexec image, or null where the list is not carried: not built in, or
  * larger than half
@@ -28,7 +33,7 @@ const VERSION = 1;
 export function kexecSegmentSize(ima: ImaCursor, totalRamPages: number): number | null {
   const { profile } = ima.env;
   if (!enabled(profile, 'CONFIG_IMA_KEXEC')) return null;
-  const wanted = ima.state.binaryRuntimeSize + HEADER_SIZE + profile.pageSize / 2;
+  const wanted = kexecListSize(ima) + profile.pageSize / 2;
   const pages = Math.ceil(wanted / profile.pageSize);
   if (pages > Math.floor(totalRamPages / 2)) {
     log(ima, 'Binary measurement list too large.');

@@ -2,6 +2,7 @@
 // path of a file. An upload is collected aside and comes into force as a whole when the writer closes the
 // node.
 
+import { assert } from '../base/assert.ts';
 import { fromLatin1, fromUtf8, latin1 } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
 import { enabled } from '../base/profile.ts';
@@ -132,10 +133,25 @@ function parsedArchRules(ima: ImaCursor, task: VfsTask): readonly ImaRule[] {
 
 const DEFAULT_ONLY: Target = { onDefault: true, onCustom: false };
 
+/** Rules of designs, in front of the built-in ones; value = whether those that appraise are left out for them. */
+function designRules(ima: ImaCursor, task: VfsTask): boolean {
+  let instead = false;
+  for (const { rules, insteadOfAppraise } of ima.env.defaultRules ?? []) {
+    instead ||= insteadOfAppraise;
+    for (const text of rules) {
+      const rule = parse(ima, task, text);
+      assert(rule.ok, `rule of a design: ${text}`);
+      addRules(ima, [rule.value], DEFAULT_ONLY);
+    }
+  }
+  return instead;
+}
+
 /** Puts the built-in rules on both lists. @kernel security/integrity/ima/ima_policy.c ima_init_policy() */
 export function initPolicy(ima: ImaCursor, task: VfsTask): void {
-  const { boot } = ima.state;
   const { profile } = ima.env;
+  const instead = designRules(ima, task);
+  const boot = instead ? { ...ima.state.boot, secureBoot: false, appraiseTcb: false } : ima.state.boot;
   if (boot.tcb !== null) addRules(ima, DONT_MEASURE_RULES, DEFAULT_ONLY);
   if (boot.tcb === 'original') addRules(ima, ORIGINAL_MEASUREMENT_RULES, DEFAULT_ONLY);
   if (boot.tcb === 'default') addRules(ima, DEFAULT_MEASUREMENT_RULES, DEFAULT_ONLY);
@@ -319,6 +335,7 @@ function updatePolicy(ima: ImaCursor, task: VfsTask): void {
   const { active, flag } = ima.state.policy;
   const count = policy.tempRules.length;
   ima.env.trace.emit('ima.policy_load', { list: active, from, rules: count, flag }, R['ima.policy_accepted']);
+  ima.env.policyLoaded?.(policy.active === 'default');
   processQueuedKeys(ima, task);
 }
 

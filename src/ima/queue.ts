@@ -63,8 +63,13 @@ export function addTemplateEntry(
   violation: boolean,
   ctx: StoreContext,
 ): Err {
-  const key = htableKey(ima, entry);
   const shown = templateShownName(entry.template);
+  if (ima.state.suspended) {
+    ima.env.trace.emit('ima.store', { pcr: entry.pcr, template: shown }, R['ima.suspended']);
+    auditStore(ima, ctx, 'measurements_suspended', true, false);
+    return 'ENODEV';
+  }
+  const key = htableKey(ima, entry);
   if (!violation && key !== null && ima.state.htable.has(key)) {
     ima.env.trace.emit('ima.store', { pcr: entry.pcr, template: shown, key }, R['ima.duplicate']);
     auditStore(ima, ctx, 'hash_exists', true, true);

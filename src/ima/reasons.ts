@@ -89,6 +89,10 @@ export const R = defineReasons({
     text: 'a field of the template could not be filled: nothing is recorded',
     source: 'security/integrity/ima/ima_api.c ima_store_measurement()',
   },
+  'ima.suspended': {
+    text: 'the machine is going down: nothing is measured any more',
+    source: 'security/integrity/ima/ima_queue.c ima_add_template_entry()',
+  },
   'ima.tpm_error': {
     text: 'the TPM did not take the digests: the entry stays in the list',
     source: 'security/integrity/ima/ima_queue.c ima_pcr_extend()',

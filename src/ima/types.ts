@@ -2,6 +2,7 @@
 // queue. Texts of rules and names in entries have one character per byte, as the kernel keeps them.
 
 import type { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
+import type { Err } from '../base/errno.ts';
 import type { AppendList } from '../base/list.ts';
 import type { IntegrityStatus } from '../integrity/status.ts';
 import type { Cred, Inode, InodeKey, VfsTask } from '../vfs/types.ts';
@@ -81,6 +82,12 @@ export interface ConditionSyntax {
 /** Such a condition, with when it holds. */
 export interface ImaCondition extends ConditionSyntax {
   matches(subject: ConditionSubject, op: string, value: string): boolean;
+}
+
+/** A type of security.ima that a design adds: a signature over the content's digest, which it checks. */
+export interface LabelType {
+  readonly type: number;
+  verify(inode: InodeKey, value: Uint8Array, digest: Uint8Array): Err;
 }
 
 /** What a condition of a design sees of one access. */
@@ -229,6 +236,8 @@ export interface ImaState {
   /** `pcr:digest` of the entries that suppress duplicates. */
   readonly htable: ImmutableSet<string>;
   readonly violations: number;
+  /** The machine is going down: nothing is measured any more. */
+  readonly suspended: boolean;
   readonly binaryRuntimeSize: number;
   readonly iint: ImmutableMap<InodeKey, Iint>;
   readonly keys: KeyQueueState;

@@ -124,6 +124,16 @@ function byDigsig(keys: KeySource, trust: string, type: string, payload: Uint8Ar
   return bySignature(keys, trust, type, payload);
 }
 
+/** @kernel crypto/asymmetric_keys/restrict.c restrict_link_by_ca() */
+function byCa(type: string, payload: Uint8Array, onlyCa: boolean): Err {
+  if (type !== 'asymmetric') return 'EOPNOTSUPP';
+  const candidate = parseAsymmetric(payload);
+  if (!candidate.ok) return candidate.errno;
+  const { pub } = candidate.value.cert;
+  if (!pub.ca || !pub.keyCertSign) return 'ENOKEY';
+  return onlyCa && pub.digitalSignature ? 'ENOKEY' : 0;
+}
+
 /** What a keyring's restriction says to a new key: 0, or the errno of add_key(2). */
 export function restrictLink(keys: KeySource, ring: Key, type: string, payload: Uint8Array): Err {
   switch (ring.restriction) {
@@ -137,6 +147,9 @@ export function restrictLink(keys: KeySource, ring: Key, type: string, payload: 
       return bySignature(keys, '.builtin_trusted_keys', type, payload);
     case 'builtin_and_secondary_trusted':
       return bySignature(keys, '.secondary_trusted_keys', type, payload);
+    case 'ca':
+    case 'ca_max':
+      return byCa(type, payload, ring.restriction === 'ca_max');
     case 'digsig_builtin':
       return byDigsig(keys, '.builtin_trusted_keys', type, payload);
     case 'digsig_builtin_and_secondary':

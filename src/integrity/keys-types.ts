@@ -36,6 +36,10 @@ export type Restriction =
   | 'builtin_and_secondary_trusted'
   | 'digsig_builtin_and_secondary'
   | 'digsig_builtin'
+  /** .machine with CONFIG_INTEGRITY_CA_MACHINE_KEYRING: certificates that may sign others. */
+  | 'ca'
+  /** The same, and nothing that signs data. */
+  | 'ca_max'
   /** .blacklist: keys of type blacklist only. */
   | 'blacklist';
 

@@ -19,11 +19,18 @@ const POS = k.KEY_POS_ALL & ~k.KEY_POS_SETATTR;
 const LOOK = k.KEY_USR_VIEW | k.KEY_USR_READ | k.KEY_USR_SEARCH;
 const CERT_PERM = POS | k.KEY_USR_VIEW | k.KEY_USR_READ;
 
+/** @kernel security/integrity/digsig.c integrity_init_keyring() */
+function machineRestriction(profile: KernelProfile): k.Restriction | null {
+  if (!enabled(profile, 'CONFIG_INTEGRITY_CA_MACHINE_KEYRING')) return null;
+  return enabled(profile, 'CONFIG_INTEGRITY_CA_MACHINE_KEYRING_MAX') ? 'ca_max' : 'ca';
+}
+
 /**
- * Makes the empty system keyrings: initcalls before late_initcall.
+ * Makes the empty system keyrings: initcalls before late_initcall. The secondary keyring holds .machine
+ * where its certificates are trusted.
  * @kernel certs/system_keyring.c system_trusted_keyring_init(), certs/blacklist.c blacklist_init()
  */
-export function allocSystemKeyrings(keys: Keyrings, profile: KernelProfile): void {
+export function allocSystemKeyrings(keys: Keyrings, profile: KernelProfile, machineTrusted = true): void {
   const builtin = keys.allocNamed('.builtin_trusted_keys', POS | LOOK);
   const secondary = keys.allocNamed('.secondary_trusted_keys', POS | LOOK | k.KEY_USR_WRITE, {
     restriction: 'builtin_and_secondary_trusted',
@@ -41,8 +48,8 @@ export function allocSystemKeyrings(keys: Keyrings, profile: KernelProfile): voi
   }
   if (enabled(profile, 'CONFIG_INTEGRITY_PLATFORM_KEYRING')) keys.allocNamed('.platform', POS | LOOK);
   if (enabled(profile, 'CONFIG_INTEGRITY_MACHINE_KEYRING')) {
-    const machine = keys.allocNamed('.machine', POS | LOOK);
-    keys.link(secondary.serial, machine.serial);
+    const machine = keys.allocNamed('.machine', POS | LOOK, { restriction: machineRestriction(profile) });
+    if (machineTrusted) keys.link(secondary.serial, machine.serial);
   }
   if (enabled(profile, 'CONFIG_FS_VERITY_BUILTIN_SIGNATURES')) {
     keys.allocNamed('.fs-verity', k.KEY_POS_SEARCH | LOOK | k.KEY_USR_WRITE | k.KEY_USR_SETATTR);

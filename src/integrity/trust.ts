@@ -3,7 +3,7 @@
 
 import { toHex } from '../base/bytes.ts';
 import { type Err, fail, ok, type Result } from '../base/errno.ts';
-import type { KernelProfile } from '../base/profile.ts';
+import { enabled, type KernelProfile } from '../base/profile.ts';
 import {
   type Pkcs7Message,
   pkcs7GetContentData,
@@ -135,13 +135,19 @@ export class Trust implements IntegrityKeys, SystemKeys {
     };
     const verdict = pkcs7Verify(message, usage, { hashes: this.#hashes, isBlacklisted });
     if (verdict.err !== 0) return verdict.err;
-    const ring = this.keys.named(trusted);
-    if (ring === undefined) return 'ENOKEY';
-    return pkcs7ValidateTrust(verdict, (id0, id1) => {
-      if (id0 === null && id1 === null) return fail('ENOKEY');
-      const found = findAsymmetricKey(this.keys, ring.serial, { id0, id1, id2: null });
-      return found.ok ? ok(found.value[1].cert.pub) : found;
-    });
+    const signedBy = (name: string): Err => {
+      const ring = this.keys.named(name);
+      if (ring === undefined) return 'ENOKEY';
+      return pkcs7ValidateTrust(verdict, (id0, id1) => {
+        if (id0 === null && id1 === null) return fail('ENOKEY');
+        const found = findAsymmetricKey(this.keys, ring.serial, { id0, id1, id2: null });
+        return found.ok ? ok(found.value[1].cert.pub) : found;
+      });
+    };
+    // is_key_on_revocation_list()
+    if (enabled(this.profile, 'CONFIG_SYSTEM_REVOCATION_LIST') && signedBy('.blacklist') === 0)
+      return this.keys.refused('EKEYREJECTED', 'keys.blacklisted', '.blacklist');
+    return signedBy(trusted);
   }
 }
 

@@ -16,7 +16,7 @@ import {
   propText,
 } from './audit.ts';
 import { type IpeCursor, type IpeEnv, optionOn } from './env.ts';
-import type { IpeEvalContext, IpeProperty } from './properties.ts';
+import { type IpeEvalContext, type IpeProperty, valueKey } from './properties.ts';
 import { IPE_REASON } from './reasons.ts';
 import type {
   IpeHook,
@@ -59,6 +59,10 @@ export function ipeBuildEvalCtx(
 interface Condition {
   readonly declared: IpeProperty | null;
   readonly value: IpePropertyValue;
+  /** Place of its property in `Prepared.sources`, -1 for one that must be asked with its value. */
+  readonly source: number;
+  /** Number of its value there. */
+  readonly number: number;
   readonly missed: EventValue;
 }
 
@@ -67,7 +71,17 @@ interface PreparedRule {
   readonly conditions: readonly Condition[];
 }
 
+/** A property that has one value at a time, and the values that rules ask for, numbered. */
+interface Source {
+  readonly valueNow: (context: IpeEvalContext) => IpePropertyValue | null;
+  readonly numbers: Map<string | boolean, number>;
+}
+
+/** No rule asks for the value that a property has. */
+const NOBODY_ASKS = -1;
+
 interface Prepared {
+  readonly sources: readonly Source[];
   readonly properties: readonly IpeProperty[];
   readonly profile: KernelProfile;
   readonly rules: readonly PreparedRule[];
@@ -75,41 +89,64 @@ interface Prepared {
   readonly last: { missed: EventValue[] };
 }
 
-const NO_RULES: Pick<Prepared, 'rules' | 'last'> = { rules: [], last: { missed: [] } };
+const NO_RULES: Pick<Prepared, 'rules' | 'last' | 'sources'> = {
+  rules: [],
+  last: { missed: [] },
+  sources: [],
+};
 
 /** A memo: tables are values, so what was prepared for one holds as long as the properties are the same. */
 const prepared = new WeakMap<IpeOpTable, Prepared>();
 
 /** @kernel security/ipe/eval.c evaluate_property() */
-function condition(
-  properties: readonly IpeProperty[],
-  profile: KernelProfile,
-  prop: IpeProp,
-  line: number,
-): Condition {
-  const known = properties.find((p) => p.name === prop.name);
-  const declared = known !== undefined && optionOn(profile, known.option) ? known : null;
-  return { declared, value: prop.value, missed: Object.freeze({ line, property: propText(prop) }) };
+function condition(env: IpeEnv, prop: IpeProp, line: number, sources: Map<IpeProperty, Source>): Condition {
+  const known = env.properties.find((p) => p.name === prop.name);
+  const declared = known !== undefined && optionOn(env.profile, known.option) ? known : null;
+  const missed: EventValue = Object.freeze({ line, property: propText(prop) });
+  const { value } = prop;
+  const valueNow = declared?.valueNow;
+  if (declared === null || valueNow === undefined) return { declared, value, missed, source: -1, number: 0 };
+  const source = sources.get(declared) ?? { valueNow, numbers: new Map() };
+  sources.set(declared, source);
+  const key = valueKey(value);
+  const number = source.numbers.get(key) ?? source.numbers.size;
+  source.numbers.set(key, number);
+  return { declared, value, missed, source: [...sources.keys()].indexOf(declared), number };
 }
 
 function prepare(env: IpeEnv, table: IpeOpTable): Prepared {
   const { properties, profile } = env;
   const known = prepared.get(table);
   if (known?.properties === properties && known.profile === profile) return known;
+  const sources = new Map<IpeProperty, Source>();
   const rules = table.rules.map((rule) => ({
     rule,
-    conditions: rule.props.map((prop) => condition(properties, profile, prop, rule.line)),
+    conditions: rule.props.map((prop) => condition(env, prop, rule.line, sources)),
   }));
-  const made: Prepared = { properties, profile, rules, last: { missed: [] } };
+  const made = { properties, profile, sources: [...sources.values()], rules, last: { missed: [] } };
   prepared.set(table, made);
   return made;
 }
 
+/** For each source the number of the value that it has now. */
+function numbersNow(context: IpeEvalContext, sources: readonly Source[]): readonly number[] {
+  return sources.map(({ valueNow, numbers }) => {
+    const value = valueNow(context);
+    return value === null ? NOBODY_ASKS : (numbers.get(valueKey(value)) ?? NOBODY_ASKS);
+  });
+}
+
 /** The first condition that does not hold; undefined when all do. A plain loop: it runs for each rule of each event. */
-function firstMissed(context: IpeEvalContext, conditions: readonly Condition[]): Condition | undefined {
+function firstMissed(
+  context: IpeEvalContext,
+  now: readonly number[],
+  conditions: readonly Condition[],
+): Condition | undefined {
   for (let i = 0; i < conditions.length; i++) {
     const one = conditions[i] as Condition;
-    if (one.declared === null || !one.declared.evaluate(context, one.value)) return one;
+    if (one.source >= 0) {
+      if (now[one.source] !== one.number) return one;
+    } else if (one.declared === null || !one.declared.evaluate(context, one.value)) return one;
   }
   return undefined;
 }
@@ -122,14 +159,15 @@ interface Decision {
 
 function decide(ipe: IpeCursor, context: IpeEvalContext, policy: IpeParsedPolicy): Decision {
   const table = context.op === null ? null : policy.ops[context.op];
-  const { rules, last } = table === null ? NO_RULES : prepare(ipe.env, table);
+  const { rules, last, sources } = table === null ? NO_RULES : prepare(ipe.env, table);
+  const now = numbersNow(context, sources);
   // Most decisions miss the same properties as the one before: its list is kept until they part.
   let missed = last.missed;
   let shared = true;
   let asked = 0;
   let match: IpeMatch | null = null;
   for (const { rule, conditions } of rules) {
-    const lacks = firstMissed(context, conditions);
+    const lacks = firstMissed(context, now, conditions);
     if (lacks === undefined) {
       match = { kind: 'rule', rule };
       break;

@@ -2,9 +2,9 @@
 // makes it hold. A design that adds a property declares it the same way; parser, audit text and evaluation
 // read the declaration.
 
-import { equalBytes } from '../base/bytes.ts';
+import { toHex } from '../base/bytes.ts';
 import type { BlockDevice, FileId, Inode, VfsTask } from '../vfs/types.ts';
-import type { IpeDigest, IpeHook, IpeOp, IpePropertyValue } from './types.ts';
+import type { IpeHook, IpeOp, IpePropertyValue } from './types.ts';
 
 /** What one event is judged by. @kernel security/ipe/eval.h struct ipe_eval_ctx */
 export interface IpeEvalContext {
@@ -35,49 +35,74 @@ export interface IpePropertySyntax {
 export interface IpeProperty extends IpePropertySyntax {
   /** Whether the property holds with that value; booleans are asked with TRUE and FALSE alike. */
   evaluate(context: IpeEvalContext, value: IpePropertyValue): boolean;
+  /** The only value with which it holds now, null for none: then a table is searched by value, rule by rule no more. */
+  valueNow?(context: IpeEvalContext): IpePropertyValue | null;
 }
 
-/** @kernel security/ipe/digest.c ipe_digest_eval() */
-export function ipeDigestEval(expected: IpeDigest, alg: string, digest: Uint8Array): boolean {
-  return expected.alg === alg && equalBytes(expected.digest, digest);
+const HEX = new WeakMap<Uint8Array, string>();
+
+function hexOf(digest: Uint8Array): string {
+  let hex = HEX.get(digest);
+  if (hex === undefined) {
+    hex = toHex(digest);
+    HEX.set(digest, hex);
+  }
+  return hex;
 }
 
-/** Properties of Linux 6.12. @kernel security/ipe/eval.c evaluate_property() */
+/** Equal for equal values; contents never change, so the hexadecimal form of a digest is made once. */
+export function valueKey(value: IpePropertyValue): string | boolean {
+  return typeof value === 'object' ? `${value.alg}:${hexOf(value.digest)}` : value;
+}
+
+/** A property that has one value at a time. */
+function ofValue(
+  declared: IpePropertySyntax & { valueNow(context: IpeEvalContext): IpePropertyValue | null },
+): IpeProperty {
+  return {
+    ...declared,
+    evaluate: (context, value) => {
+      const now = declared.valueNow(context);
+      return now !== null && valueKey(now) === valueKey(value);
+    },
+  };
+}
+
+/**
+ * Properties of Linux 6.12. Digests are equal when name of the algorithm and bytes are.
+ * @kernel security/ipe/eval.c evaluate_property(), security/ipe/digest.c ipe_digest_eval()
+ */
 export const IPE_PROPERTIES: readonly IpeProperty[] = [
-  {
+  ofValue({
     name: 'boot_verified',
     kind: 'boolean',
     option: null,
-    evaluate: (context, value) => context.initramfs === value,
-  },
-  {
+    valueNow: (context) => context.initramfs,
+  }),
+  ofValue({
     name: 'dmverity_roothash',
     kind: 'digest',
     option: 'CONFIG_IPE_PROP_DM_VERITY',
-    evaluate: ({ device }, value) =>
-      device?.verity != null &&
-      typeof value === 'object' &&
-      ipeDigestEval(value, device.verity.alg, device.verity.rootHash),
-  },
-  {
+    valueNow: ({ device }) =>
+      device?.verity == null ? null : { alg: device.verity.alg, digest: device.verity.rootHash },
+  }),
+  ofValue({
     name: 'dmverity_signature',
     kind: 'boolean',
     option: 'CONFIG_IPE_PROP_DM_VERITY_SIGNATURE',
-    evaluate: ({ device }, value) => (device?.verity?.signed ?? false) === value,
-  },
-  {
+    valueNow: ({ device }) => device?.verity?.signed ?? false,
+  }),
+  ofValue({
     name: 'fsverity_digest',
     kind: 'digest',
     option: 'CONFIG_IPE_PROP_FS_VERITY',
-    evaluate: ({ inode }, value) =>
-      inode?.verity != null &&
-      typeof value === 'object' &&
-      ipeDigestEval(value, inode.verity.alg, inode.verity.digest),
-  },
-  {
+    valueNow: ({ inode }) =>
+      inode?.verity == null ? null : { alg: inode.verity.alg, digest: inode.verity.digest },
+  }),
+  ofValue({
     name: 'fsverity_signature',
     kind: 'boolean',
     option: 'CONFIG_IPE_PROP_FS_VERITY_BUILTIN_SIG',
-    evaluate: ({ inode, fsVeritySigned }, value) => (inode?.verity != null && fsVeritySigned) === value,
-  },
+    valueNow: ({ inode, fsVeritySigned }) => inode?.verity != null && fsVeritySigned,
+  }),
 ];

@@ -132,6 +132,8 @@ export interface MachineConfig {
   readonly memoryMb?: number;
   /** Files of the initramfs, path -> file; /init is made when it is missing. */
   readonly initramfs?: { readonly [path: string]: FileSpec };
+  /** An archive that is unpacked over it, as the boot loader hands it over; then /init is the archive's. */
+  readonly initramfsImage?: Uint8Array;
   readonly disks?: readonly DiskSpec[];
   readonly rawDisks?: readonly RawDiskSpec[];
   /** Keys compiled into the kernel or given by firmware: DER certificates. */
@@ -247,7 +249,15 @@ export interface SyscallApi {
   deleteModule(name: string): Err;
   addKey(type: string, description: string, payload: Uint8Array, ring: number | string): Result<number>;
   kexecFileLoad(kernelFd: number, initrdFd: number | null, cmdline: string, flags: number): Err;
-  kexecLoad(flags: number): Err;
+  /** Without segments the loaded image is removed. */
+  kexecLoad(
+    flags: number,
+    segments?: {
+      readonly cmdline: string;
+      readonly kernelLength: number;
+      readonly initrdLength: number | null;
+    } | null,
+  ): Err;
   /** A system call that a design of the machine brings; ENOSYS where none has it. */
   call(name: string, args: PlainRecord): Result<PlainRecord>;
 }
@@ -280,6 +290,8 @@ export interface SpecialSyscallApi {
   firmwareFallback(name: string, data: Uint8Array): Result<Fallback>;
   /** fork, then execve up to the open program; value = the child. */
   execBegin(path: string, argv: readonly string[]): Result<Pid>;
+  /** The same with an open file (execveat with AT_EMPTY_PATH). */
+  fexecBegin(fd: number, argv: readonly string[]): Result<Pid>;
   /** Lets the child do the next phase of its execve; value = the phase reached. */
   execStep(child: Pid): Result<ExecPhase>;
   /** Lets the child finish its execve and end; value = its status. */
@@ -311,7 +323,7 @@ export interface SpecialSyscallApi {
 export interface BootChange
   extends Pick<
     MachineConfig,
-    'cmdline' | 'firmware' | 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
+    'cmdline' | 'firmware' | 'initramfs' | 'initramfsImage' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
   > {
   /** Another kernel. */
   readonly profile?: KernelProfile;
@@ -323,12 +335,14 @@ export interface DiskEdit {
   readonly remove?: boolean;
   readonly directory?: boolean;
   readonly symlink?: string;
+  /** Takes content, attributes, owner and mode of this file first. */
+  readonly from?: string;
   /** New content; the file is made when it is not there. */
   readonly content?: Content;
   readonly mode?: number;
   readonly owner?: { readonly uid: number; readonly gid: number };
-  /** A null value takes the attribute away. */
-  readonly xattr?: { readonly name: string; readonly value: Uint8Array | null };
+  /** A null value takes the attribute away, a path copies that of another file. */
+  readonly xattr?: { readonly name: string; readonly value: Uint8Array | string | null };
   readonly rename?: string;
 }
 
@@ -367,11 +381,16 @@ export interface MachineApi {
   sys(pid: Pid): SyscallApi;
   /**
    * kexec -e: all tasks end and the loaded kernel boots on the same disks and the same, not restarted, TPM;
-   * this machine is the second kernel from then on. EINVAL when nothing is loaded.
+   * this machine is the second kernel from then on. EINVAL when nothing is loaded. `tamper` is whoever
+   * changes the carried list in memory.
    */
-  kexecReboot?(): Err;
+  kexecReboot?(tamper?: (segment: Uint8Array) => Uint8Array): Err;
+  /** kexec -e as far as the reboot notifiers; processes still run. */
+  kexecPrepare?(): Err;
+  /** The kernel panics; a kernel that was loaded for this takes over. */
+  crash?(): Err;
   readonly power?: PowerApi;
-  /** Changes a file of a disk while the machine is off. */
+  /** Changes a file of a disk that is not mounted, as another computer does. */
   editDisk?(disk: string, edit: DiskEdit): Err;
   /** Lets virtual time pass. */
   advance(us: number): void;

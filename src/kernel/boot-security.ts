@@ -18,6 +18,7 @@ import type { VfsTask } from '../vfs/types.ts';
 import type { Rooms } from './rooms.ts';
 import { lsmNames } from './securityfs.ts';
 import type { KernelImage } from './state.ts';
+import { loadUefiCerts, machineKeysTrusted } from './uefi-keys.ts';
 
 /** Values that the command line gives to these parameters; undefined where it has none. */
 export interface LsmParameters {
@@ -94,8 +95,9 @@ export function trustedKeysOf(image: KernelImage): TrustedKeys {
  * @kernel certs/system_keyring.c system_trusted_keyring_init()
  */
 export function startKeyrings(r: Rooms, image: KernelImage): void {
-  allocSystemKeyrings(r.keys, r.profile);
+  allocSystemKeyrings(r.keys, r.profile, machineKeysTrusted(r.kernel.state.setup.firmware));
   loadSystemCertificates(r.keys, trustedKeysOf(image));
+  loadUefiCerts(r);
   // Root's keyrings are there before any program asks: the recorded kernel shows them right after boot.
   r.keys.lookUpUserKeyrings(0);
 }

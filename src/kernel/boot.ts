@@ -17,6 +17,7 @@ import type { DiskSpec, MachineConfig } from './api.ts';
 import { integrityKeyring, integrityLoadKeys, startKeyrings, startLsms } from './boot-security.ts';
 import { stampsOf } from './build-stamps.ts';
 import { type CommandLine, parseCmdline, runSetup, type SetupEntry } from './cmdline.ts';
+import { readArchive } from './cpio.ts';
 import { disksOnly } from './disks.ts';
 import { kernelExecve } from './exec.ts';
 import { findExtension } from './extension.ts';
@@ -292,8 +293,29 @@ function startInit(r: Rooms, line: CommandLine): void {
   k.state = { ...k.state, panic, tasks: k.state.tasks.clear() };
 }
 
+/** The initial ram disk, with the archive that the boot loader handed over. @kernel init/initramfs.c */
+function initramfs(r: Rooms, init: Task): void {
+  const { image } = r.kernel.state;
+  if (image.initramfsImage === undefined) {
+    unpackInitramfs(r.vfs, init.root, image.initramfs);
+    return;
+  }
+  const forms = (image.proposals ?? []).flatMap((name) => findExtension(name)?.archiveForms ?? []);
+  const { files, problem } = readArchive(image.initramfsImage, forms);
+  const given = Object.fromEntries(files.map((f) => [f.path, f.spec]));
+  unpackInitramfs(r.vfs, init.root, { ...image.initramfs, ...given }, true);
+  if (problem === null) return;
+  r.kernel.printk(`Initramfs unpacking failed: ${problem}`);
+  r.trace.emit('boot.initramfs', { problem }, KERNEL_REASON['kernel.initramfs_bad']);
+}
+
 /** Everything the kernel does until /init runs; the TPM is started and the disks are known. */
-function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuffer: Uint8Array | null): void {
+export function bootKernel(
+  r: Rooms,
+  cmdline: string,
+  withInitramfs: boolean,
+  kexecBuffer: Uint8Array | null,
+): void {
   const { trace, vfs } = r;
   const { image } = r.kernel.state;
   const id = trace.open('boot.kernel', { release: r.profile.release, cmdline });
@@ -310,7 +332,7 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
   startLsms(r, parameters, image);
   if (r.smack.state.active) smackFileSystems(r);
   populateTree(vfs, security, tpmNodes(r));
-  if (withInitramfs) unpackInitramfs(vfs, init.root, image.initramfs);
+  if (withInitramfs) initramfs(r, init);
   r.hooks.initramfsPopulated(vfs.mountOf(init.root.mount).sb);
   startKeyrings(r, image);
   integrityInit(r, init, security, kexecBuffer);
@@ -327,44 +349,13 @@ function bootKernel(r: Rooms, cmdline: string, withInitramfs: boolean, kexecBuff
  */
 export function forgetMemory(r: Rooms, cmdline: string): void {
   const { image, setup, hashTrees, boots, memoryKb, power } = r.kernel.state;
-  r.vfs.state = disksOnly(r.vfs.state);
+  r.vfs.state = disksOnly(r.vfs);
   r.audit.state = { ...r.audit.state, integrityAudit: false };
   r.keys.state = newKeyrings();
   r.evm.state = newEvm(r.profile);
   r.ima.state = newIma(r.profile);
   r.kernel.state = { ...newKernel(cmdline, image, memoryKb), hashTrees, setup, boots, power };
   r.chip?.rebind();
-}
-
-/**
- * kexec -e: the running kernel ends where it is, disks and the TPM stay as they are, the loaded kernel
- * boots with its own command line and the same build.
- * @kernel kernel/kexec_core.c kernel_kexec()
- */
-export function secondKernel(r: Rooms): Err {
-  const k = r.kernel;
-  const { kexec } = k.state;
-  if (kexec === null) return k.refuse('EINVAL', KERNEL_REASON['kernel.kexec_none']);
-  const id = r.trace.open('boot.kexec', { cmdline: kexec.cmdline });
-  const { imaSegment } = kexec;
-  const buffer =
-    imaSegment === null
-      ? null
-      : (imaSegment.content ?? k.env.listeners.kexecBuffer?.(imaSegment.size) ?? null);
-  r.chip?.shutdown('clear');
-  if (!kexec.swapPage) {
-    const panic = 'the jump into the next kernel failed';
-    r.trace.emit('kernel.panic', { panic }, KERNEL_REASON['kernel.kexec_crashed']);
-    k.state = { ...k.state, panic, tasks: k.state.tasks.clear() };
-    r.trace.close(id);
-    return 0;
-  }
-  const { eventLog } = k.state;
-  forgetMemory(r, kexec.cmdline);
-  k.state = { ...k.state, eventLog };
-  bootKernel(r, kexec.cmdline, kexec.initrdLength !== null, buffer);
-  r.trace.close(id);
-  return 0;
 }
 
 /** Firmware and boot loader: the TPM starts, what runs next is measured. */

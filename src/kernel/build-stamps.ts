@@ -30,14 +30,15 @@ function buildStamp({ name, config }: KernelProfile): string {
 }
 
 /**
- * Firmware that is given as events or registers says for itself what it measured.
+ * Firmware that is given as events, as a log or as registers says for itself what it measured.
  * @tcg PC Client Platform Firmware Profile 1.05, 3.3.4.5 PCR[4], 3.3.4.9 PCR[8] and PCR[9]
  */
 export function stampsOf(
   profile: KernelProfile,
-  { initramfs }: KernelImage,
+  { initramfs, initramfsImage }: KernelImage,
   firmware: FirmwareSpec | undefined,
 ): Stamps {
-  if (firmware !== undefined) return USUAL;
-  return { build: buildStamp(profile), initramfs: initramfs === undefined ? '' : stamp(initramfs) };
+  if (firmware !== undefined && !('uefi' in firmware)) return USUAL;
+  const own = initramfsImage ?? initramfs;
+  return { build: buildStamp(profile), initramfs: own === undefined ? '' : stamp(own) };
 }

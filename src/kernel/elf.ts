@@ -115,18 +115,25 @@ export function readProgramHeaders(bytes: Uint8Array, header: ElfHeader): readon
   return out;
 }
 
+/** Segment whose bytes in the file hold the entry point; undefined when there is none. */
+export function entrySegment(
+  header: ElfHeader,
+  programs: readonly ProgramHeader[],
+): ProgramHeader | undefined {
+  return programs.find(
+    (p) => p.type === PT_LOAD && header.entry >= p.vaddr && header.entry < p.vaddr + p.filesz,
+  );
+}
+
+/** How many bytes exitStatus() looks at. */
+export const ENTRY_LENGTH = 16;
+
 /**
- * How a program ends when its entry point is `mov eax, 60; xor edi, edi | mov edi, N; syscall`; 0 for any
+ * How a program ends when its first instructions are `mov eax, 60; xor edi, edi | mov edi, N; syscall`; 0 for any
  * other code.
  * @deviation machine code is not executed; programs are taken to succeed
  */
-export function exitStatus(bytes: Uint8Array, header: ElfHeader, programs: readonly ProgramHeader[]): number {
-  const segment = programs.find(
-    (p) => p.type === PT_LOAD && header.entry >= p.vaddr && header.entry < p.vaddr + p.filesz,
-  );
-  if (segment === undefined) return 0;
-  const at = segment.offset + (header.entry - segment.vaddr);
-  const code = bytes.subarray(at, at + 16);
+export function exitStatus(code: Uint8Array): number {
   const movEax60 = code[0] === 0xb8 && code[1] === 60 && code[2] === 0 && code[3] === 0 && code[4] === 0;
   if (!movEax60) return 0;
   if (code[5] === 0xbf && code[10] === 0x0f && code[11] === 0x05) return code[6] as number;

@@ -10,8 +10,8 @@ import type { Random } from '../base/random.ts';
 import type { Trace } from '../base/trace.ts';
 import type { EvmApi } from '../evm/api.ts';
 import type { EvmEnv } from '../evm/evm.ts';
-import type { ImaEnv } from '../ima/cursor.ts';
-import type { ImaCondition } from '../ima/types.ts';
+import type { DefaultRules, ImaEnv } from '../ima/cursor.ts';
+import type { ImaCondition, LabelType } from '../ima/types.ts';
 import type { Audit } from '../integrity/audit.ts';
 import { kernelReadFileFromPath } from '../integrity/kernel-read-file.ts';
 import type { KeyringListeners, KeyringsEnv } from '../integrity/keyrings.ts';
@@ -203,6 +203,16 @@ export class ImaEnvironment extends Environment implements ImaEnv {
     return this.r.extensions.imaConditions;
   }
 
+  get labelTypes(): readonly LabelType[] {
+    return this.r.extensions.imaLabelTypes;
+  }
+
+  get defaultRules(): readonly DefaultRules[] {
+    return this.r.extensions.imaDefaultRules;
+  }
+
+  readonly policyLoaded = (replaced: boolean): void => this.r.extensions.imaPolicyLoaded(replaced);
+
   readonly printk = (line: string): void => this.r.kernel.printk(line);
 
   readonly labels: NonNullable<ImaEnv['labels']> = {
@@ -254,8 +264,23 @@ export class KernelEnvironment extends Environment implements KernelEnv {
   readonly findCall: KernelEnv['findCall'] = (name) => this.r.extensions.findCall(name);
 }
 
+/** Where several designs listen the last one answers, but each is asked to lock and to verify a program. */
 function listenersOf(r: Rooms): KernelListeners {
-  return Object.assign({}, machineListeners(r), ...r.extensions.listeners);
+  const designs = r.extensions.listeners;
+  const all = Object.assign({}, machineListeners(r), ...designs) as KernelListeners;
+  if (designs.length < 2) return all;
+  const first = (ask: (design: KernelListeners) => Err | undefined): Err => {
+    for (const design of designs) {
+      const err = ask(design) ?? 0;
+      if (err !== 0) return err;
+    }
+    return 0;
+  };
+  return {
+    ...all,
+    execLock: (task, file) => first((d) => d.execLock?.(task, file)),
+    execVerify: (task, file) => first((d) => d.execVerify?.(task, file)),
+  };
 }
 
 function machineListeners(r: Rooms): KernelListeners {
@@ -263,6 +288,8 @@ function machineListeners(r: Rooms): KernelListeners {
     kexecCmdline: (task, file, cmdline) => r.ima.kexecCmdline(task, file, cmdline),
     criticalData: (task, label, event, data, hashed) => r.ima.criticalData(task, label, event, data, hashed),
     kexecSegment: (pages) => r.ima.kexecSegmentSize(pages),
+    kexecEvent: (task, event, segment) => r.ima.kexecEvent(task, event, segment),
+    rebooting: () => r.ima.rebootNotifier(),
     kexecBuffer: (segment) => r.ima.kexecBuffer(segment),
     verifyModuleSignature: (content, pkcs7) => r.trust.verifyModule(content, pkcs7),
     verifyPkcs7: (data, pkcs7, keyring) => verifyDetached(r, data, pkcs7, keyring),

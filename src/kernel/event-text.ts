@@ -11,7 +11,7 @@ const UNREADABLE = 'data that cannot be read';
 
 /** Printable text, cut to one line. */
 function plain(text: string): string {
-  const clean = [...text.replace(/\0+$/, '')].map((c) => (c < ' ' || c > '~' ? '.' : c)).join('');
+  const clean = [...text.replace(/[\0\n]+$/, '')].map((c) => (c < ' ' || c > '~' ? '.' : c)).join('');
   return clean.length > SHOWN ? `${clean.slice(0, SHOWN)}...` : clean;
 }
 

@@ -1,6 +1,6 @@
 // execve in phases: open, prepare credentials, check, map, lock, verify, run. Each phase is one step that a
-// scenario can stop after; the steps follow exec.machine.ts. Machine code does not run: a program that
-// starts ends at once with the status its first instructions name. Environment, argument limits and core
+// scenario can stop after; the steps follow exec.machine.ts. What a program that runs ends with is in
+// program-end.ts. Environment, argument limits and core
 // dumps are left out.
 
 import { fromLatin1, utf8 } from '../base/bytes.ts';
@@ -16,7 +16,7 @@ import {
   type ElfHeader,
   ET_DYN,
   ET_EXEC,
-  exitStatus,
+  entrySegment,
   isElf,
   PF_R,
   PF_W,
@@ -30,6 +30,7 @@ import {
 import { type ExecEvent, execTable } from './exec.machine.ts';
 import { credsFromFile, isSetid, prepareExecCreds } from './exec-cred.ts';
 import type { Kernel } from './kernel.ts';
+import { programEnd, SIGKILL, SIGSEGV } from './program-end.ts';
 import { KERNEL_REASON } from './reasons.ts';
 import type { Binprm, Task } from './state.ts';
 import { allowExecWrite, denyExecWrite, exitMm, exitTask, forkTask } from './task.ts';
@@ -38,7 +39,6 @@ const BINPRM_BUF_SIZE = 256;
 const PATH_MAX = 4096;
 const PAGE_SIZE = 4096;
 const MAX_DEPTH = 5;
-const SIGSEGV = 11;
 /** READ_IMPLIES_EXEC; a 64-bit program starts without it. */
 const READ_IMPLIES_EXEC = 0x0400000;
 /** PER_CLEAR_ON_SETID: what set-id programs do not inherit. */
@@ -104,12 +104,12 @@ function failExec(k: Kernel, task: Task, bprm: Binprm, errno: Errno): ExecPhase 
   return move(k, task, bprm, 'FAILED', { errno });
 }
 
-/** Ends an execve after the point of no return: the task dies of SIGSEGV. */
-function killExec(k: Kernel, task: Task, bprm: Binprm): ExecPhase {
+/** Ends an execve after the point of no return: the task dies of a signal, SIGSEGV from the loader. */
+function killExec(k: Kernel, task: Task, bprm: Binprm, signal = SIGSEGV): ExecPhase {
   k.env.trace.emit('exec.killed', { pid: task.pid }, KERNEL_REASON['kernel.exec_killed']);
   if (bprm.elfInterp !== null) closeExec(k, task, bprm.elfInterp);
   closeExec(k, task, bprm.file);
-  return move(k, task, bprm, 'KILLED', { signal: SIGSEGV });
+  return move(k, task, bprm, 'KILLED', { signal });
 }
 
 /**
@@ -132,7 +132,7 @@ export function execOpen(k: Kernel, pid: Pid, source: ExecSource, argv: readonly
     depth: 0,
     pathInaccessible: !byPath && source.cloexec,
     commFromDentry: !byPath,
-    exit: 0,
+    entry: null,
     signal: null,
     errno: null,
   };
@@ -306,17 +306,17 @@ function loadElf(k: Kernel, task: Task, before: Binprm, image: ElfImage): ExecPh
     }
   }
   const current = beginNewExec(k, task, bprm);
-  if (!mapSegments(k, current, bprm.file, image)) return killExec(k, current, bprm);
+  let entry = mapSegments(k, current, bprm.file, image);
+  if (entry === 'refused') return killExec(k, current, bprm);
   if (bprm.elfInterp !== null && loader !== null) {
     const { type } = loader.header;
     if (type !== ET_EXEC && type !== ET_DYN) return killExec(k, current, bprm);
-    if (!mapSegments(k, current, bprm.elfInterp, loader)) return killExec(k, current, bprm);
+    entry = mapSegments(k, current, bprm.elfInterp, loader);
+    if (entry === 'refused') return killExec(k, current, bprm);
     closeExec(k, current, bprm.elfInterp);
   }
-  const runs = loader ?? image;
-  const signal = entryIsExecutable(runs) ? null : SIGSEGV;
-  const exit = exitStatus(runs.bytes, runs.header, runs.programs);
-  return move(k, current, bprm, 'MAPPED', { elfInterp: null, exit, signal });
+  const signal = entryIsExecutable(loader ?? image) ? null : SIGSEGV;
+  return move(k, current, bprm, 'MAPPED', { elfInterp: null, entry, signal });
 }
 
 function entryIsExecutable(image: ElfImage): boolean {
@@ -359,36 +359,40 @@ function beginNewExec(k: Kernel, task: Task, bprm: Binprm): Task {
 }
 
 /**
- * Maps the loadable segments privately; false when a mapping is refused or the layout is impossible.
+ * Maps the loadable segments privately, and tells where the first instructions are; `refused` when a
+ * mapping is, or the layout is impossible.
  * @kernel fs/binfmt_elf.c elf_load()
  */
-function mapSegments(k: Kernel, task: Task, file: FileId, image: ElfImage): boolean {
+function mapSegments(k: Kernel, task: Task, file: FileId, image: ElfImage): Binprm['entry'] | 'refused' {
+  const first = entrySegment(image.header, image.programs);
+  let entry: Binprm['entry'] = null;
   for (const p of image.programs) {
     if (p.type !== PT_LOAD) continue;
-    if (p.filesz > p.memsz) return false;
+    if (p.filesz > p.memsz) return 'refused';
     if (p.filesz === 0) continue;
     const inPage = p.vaddr % PAGE_SIZE;
     const offset = p.offset - inPage;
-    if (offset < 0 || offset % PAGE_SIZE !== 0) return false;
+    if (offset < 0 || offset % PAGE_SIZE !== 0) return 'refused';
     const prot =
       (p.flags & PF_R ? PROT_READ : 0) | (p.flags & PF_W ? PROT_WRITE : 0) | (p.flags & PF_X ? PROT_EXEC : 0);
     const length = Math.ceil((p.filesz + inPage) / PAGE_SIZE) * PAGE_SIZE;
     const mapped = k.env.vfs.mmap(task, { file, length, prot, shared: false, offset });
-    if (!mapped.ok) return false;
+    if (!mapped.ok) return 'refused';
     const now = k.task(task.pid) ?? task;
     k.patch(now, { mappings: [...now.mappings, mapped.value] });
+    if (p === first) entry = { mapping: mapped.value, offset: inPage + image.header.entry - p.vaddr };
   }
-  return true;
+  return entry;
 }
 
 function execLock(k: Kernel, task: Task, bprm: Binprm): ExecPhase {
   const err = k.env.listeners.execLock?.(task, bprm.file) ?? 0;
-  return err !== 0 ? killExec(k, task, bprm) : move(k, task, bprm, 'LOCKED');
+  return err !== 0 ? killExec(k, task, bprm, SIGKILL) : move(k, task, bprm, 'LOCKED');
 }
 
 function execVerify(k: Kernel, task: Task, bprm: Binprm): ExecPhase {
   const err = k.env.listeners.execVerify?.(task, bprm.file) ?? 0;
-  return err !== 0 ? killExec(k, task, bprm) : move(k, task, bprm, 'VERIFIED');
+  return err !== 0 ? killExec(k, task, bprm, SIGKILL) : move(k, task, bprm, 'VERIFIED');
 }
 
 /** free_bprm() of a successful execve: the program itself keeps its executable. */
@@ -431,10 +435,10 @@ export function execFinish(k: Kernel, pid: Pid): Err {
 export function execWait(k: Kernel, pid: Pid): Result<ExecOutcome> {
   const err = execFinish(k, pid);
   const bprm = k.task(pid)?.bprm ?? null;
+  const end = err === 0 && bprm !== null ? programEnd(k, bprm) : null;
   exitTask(k, pid);
   if (err !== 0) return fail(err);
-  if (bprm === null) return fail('ECHILD');
-  return ok(bprm.signal === null ? { exit: bprm.exit } : { signal: bprm.signal });
+  return end === null ? fail('ECHILD') : ok(end);
 }
 
 /** Starts an execve in a child of `parent` and stops after the program was opened. */

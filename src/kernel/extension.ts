@@ -5,12 +5,15 @@
 
 import { Map as ImmutableMap } from 'immutable';
 import { assert } from '../base/assert.ts';
-import type { Result } from '../base/errno.ts';
-import type { ConditionSubject, ConditionSyntax, ImaCondition } from '../ima/types.ts';
+import type { Err, Result } from '../base/errno.ts';
+import type { DefaultRules } from '../ima/cursor.ts';
+import type { ConditionSubject, ConditionSyntax, ImaCondition, LabelType } from '../ima/types.ts';
 import type { IpeEvalContext, IpeProperty, IpePropertySyntax } from '../ipe/properties.ts';
 import type { IpePropertyValue } from '../ipe/types.ts';
 import type { LsmModule } from '../lsm/stack.ts';
 import type { PseudoNode } from '../vfs/api.ts';
+import type { InodeKey } from '../vfs/types.ts';
+import type { ArchiveForm } from './cpio.ts';
 import type { KernelListeners } from './kernel.ts';
 import type { Rooms } from './rooms.ts';
 import type { Task } from './state.ts';
@@ -41,6 +44,12 @@ export interface ExtensionCondition<S> extends ConditionSyntax {
   matches(x: ExtensionCursor<S>, subject: ConditionSubject, op: string, value: string): boolean;
 }
 
+/** A type of security.ima, as LabelType, that also sees the design's state. */
+export interface ExtensionLabelType<S> {
+  readonly type: number;
+  verify(x: ExtensionCursor<S>, inode: InodeKey, value: Uint8Array, digest: Uint8Array): Err;
+}
+
 /** A property of IPE rules, as IpeProperty, that also sees the design's state. */
 export interface ExtensionProperty<S> extends IpePropertySyntax {
   evaluate(x: ExtensionCursor<S>, context: IpeEvalContext, value: IpePropertyValue): boolean;
@@ -63,7 +72,15 @@ export interface ExtensionDeclaration<S> {
   listeners?(x: ExtensionCursor<S>): KernelListeners;
   nodes?(x: ExtensionCursor<S>): readonly ExtensionNode[];
   readonly imaConditions?: readonly ExtensionCondition<S>[];
+  /** Types of security.ima besides those of the kernel. */
+  readonly imaLabelTypes?: readonly ExtensionLabelType<S>[];
+  /** Rules that IMA starts with; null: those of the command line alone. Asked once, when IMA comes up. */
+  imaDefaultRules?(x: ExtensionCursor<S>): DefaultRules | null;
+  /** An uploaded policy came into force; `replaced`: the rules that IMA started with are gone from now on. */
+  imaPolicyLoaded?(x: ExtensionCursor<S>, replaced: boolean): void;
   readonly ipeProperties?: readonly ExtensionProperty<S>[];
+  /** Forms of archive members of an initial ram disk. */
+  readonly archiveForms?: readonly ArchiveForm[];
   readonly calls?: { readonly [name: string]: ExtensionCall<S> };
 }
 
@@ -169,6 +186,25 @@ export class Extensions {
         matches: (subject, op, value) => c.matches(x, subject, op, value),
       })),
     );
+  }
+
+  /** Types of security.ima that active designs add. */
+  get imaLabelTypes(): readonly LabelType[] {
+    return this.active.flatMap(({ extension, cursor: x }) =>
+      (extension.imaLabelTypes ?? []).map((t) => ({
+        type: t.type,
+        verify: (inode, value, digest) => t.verify(x, inode, value, digest),
+      })),
+    );
+  }
+
+  /** What active designs want IMA to start with, in their order. */
+  get imaDefaultRules(): readonly DefaultRules[] {
+    return this.active.flatMap(({ extension, cursor }) => extension.imaDefaultRules?.(cursor) ?? []);
+  }
+
+  imaPolicyLoaded(replaced: boolean): void {
+    for (const { extension, cursor } of this.active) extension.imaPolicyLoaded?.(cursor, replaced);
   }
 
   /** Properties that active designs add to the language of IPE rules. */

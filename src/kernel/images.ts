@@ -60,13 +60,18 @@ export interface ProgramOptions {
   readonly tail?: string;
 }
 
+/** mov eax, 60; mov edi, STATUS; syscall: a program that begins so ends at once. */
+export function exitInstructions(status: number): Uint8Array {
+  return Uint8Array.of(0xb8, 60, 0, 0, 0, 0xbf, status & 255, 0, 0, 0, 0x0f, 0x05);
+}
+
 /**
  * A static x86-64 program (or, with an interpreter, a dynamic one) that exits at once.
  * @kernel include/uapi/linux/elf.h struct elf64_hdr
  */
 export function program(options: ProgramOptions = {}): Uint8Array {
   const { exit = 0, interpreter, tail = '' } = options;
-  const code = Uint8Array.of(0xb8, 60, 0, 0, 0, 0xbf, exit & 255, 0, 0, 0, 0x0f, 0x05);
+  const code = exitInstructions(exit);
   const name = interpreter === undefined ? new Uint8Array(0) : utf8(`${interpreter}\0`);
   const phnum = interpreter === undefined ? 1 : 2;
   const codeAt = EHDR + phnum * PHDR;

@@ -26,6 +26,10 @@ export interface KernelListeners {
   criticalData?(task: VfsTask, label: string, event: string, data: Uint8Array, hashed: boolean): void;
   /** ima_add_kexec_buffer(): bytes to reserve for the measurement list, null where none is carried. */
   kexecSegment?(totalRamPages: number): number | null;
+  /** ima_measure_kexec_event(): the list over a kexec, as critical data. */
+  kexecEvent?(task: VfsTask, event: 'kexec_load' | 'kexec_execute', segment: number): void;
+  /** Reboot notifiers: the machine is going down. */
+  rebooting?(): void;
   /** ima_dump_measurement_list(): what such a segment holds now. */
   kexecBuffer?(segment: number): Uint8Array;
   /** verify_pkcs7_signature() with the secondary trusted keyring, for modules. */

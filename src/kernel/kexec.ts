@@ -12,7 +12,7 @@ import type { FileId } from '../vfs/types.ts';
 import { FMODE_READ } from '../vfs/types.ts';
 import type { Kernel } from './kernel.ts';
 import { KERNEL_REASON } from './reasons.ts';
-import type { KexecSegment, Task } from './state.ts';
+import type { KexecImage, KexecSegment, Task } from './state.ts';
 import { capable } from './task.ts';
 
 export const KEXEC_FILE_UNLOAD = 1;
@@ -20,7 +20,9 @@ export const KEXEC_FILE_ON_CRASH = 2;
 export const KEXEC_FILE_NO_INITRAMFS = 4;
 const KEXEC_FILE_DEBUG = 8;
 const KEXEC_ON_CRASH = 1;
-const KEXEC_LOAD_FLAGS = 0xf;
+/** KEXEC_ON_CRASH, KEXEC_UPDATE_ELFCOREHDR, KEXEC_CRASH_HOTPLUG_SUPPORT. */
+const KEXEC_LOAD_FLAGS = 0xd;
+const KEXEC_PRESERVE_CONTEXT = 2;
 const KEXEC_ARCH_MASK = 0xffff0000;
 const KEXEC_ARCH_X86_64 = 62 << 16;
 /** cmdline_size of a bzImage, less the room kept for elfcorehdr=. */
@@ -82,10 +84,11 @@ function crashImage(k: Kernel, flags: number, bit: number): boolean {
  * Room for the measurement list; releases that copy it at load fill it here.
  * @kernel security/integrity/ima/ima_kexec.c ima_add_kexec_buffer()
  */
-function reserve(k: Kernel): KexecSegment | null {
+function reserve(k: Kernel, task: Task): KexecSegment | null {
   const { listeners, profile } = k.env;
   const size = listeners.kexecSegment?.(k.state.ramPages) ?? null;
   if (size === null) return null;
+  listeners.kexecEvent?.(task, 'kexec_load', size);
   const early = !profile.switches.kexecCopyAtExecute;
   return { size, content: early ? (listeners.kexecBuffer?.(size) ?? null) : null };
 }
@@ -109,7 +112,7 @@ export function kexecFileLoad(
   if ((flags & ~known) !== 0) return 'EINVAL';
   const crash = crashImage(k, flags, KEXEC_FILE_ON_CRASH);
   if ((flags & KEXEC_FILE_UNLOAD) !== 0) {
-    if (!crash) k.state = { ...k.state, kexec: null };
+    k.state = crash ? { ...k.state, crashKernel: null } : { ...k.state, kexec: null };
     return 0;
   }
   const image = readFd(k, task, kernel, 'kexec-image');
@@ -126,30 +129,46 @@ export function kexecFileLoad(
   const { listeners, trace } = k.env;
   const text = utf8(cmdline);
   if (kernel !== undefined) listeners.kexecCmdline?.(task, kernel, text);
-  const segment = crash && k.env.profile.switches.kdumpWithoutList ? null : reserve(k);
+  const segment = crash && k.env.profile.switches.kdumpWithoutList ? null : reserve(k, task);
   if (text.length + 1 > CMDLINE_MAX) return 'EINVAL';
   trace.emit('kernel.kexec_loaded', { cmdline, kernelLength: image.value.length, initrdLength, crash });
-  if (crash) return 0;
   // The page that the jump swaps through is made for kernels that a reboot starts, and by the flag alone.
   const swapPage = (flags & KEXEC_FILE_ON_CRASH) === 0;
-  const kexec = { cmdline, kernelLength: image.value.length, initrdLength, imaSegment: segment, swapPage };
-  k.state = { ...k.state, kexec };
+  const loaded: KexecImage = {
+    cmdline,
+    kernelLength: image.value.length,
+    initrdLength,
+    imaSegment: segment,
+    swapPage,
+    prepared: false,
+  };
+  k.state = crash ? { ...k.state, crashKernel: loaded } : { ...k.state, kexec: loaded };
   return 0;
 }
 
+/** What user space read for itself and hands over as segments: the kernel adds none for the list. */
+export interface KexecSegments {
+  readonly cmdline: string;
+  readonly kernelLength: number;
+  readonly initrdLength: number | null;
+}
+
 /**
- * kexec_load() without segments: the checks, then the loaded image is removed.
+ * kexec_load(): the checks, then the segments are what a reboot starts; without any the image is removed.
  * @kernel kernel/kexec.c kexec_load()
- * @deviation segments cannot be given: what user space would load is not modelled
+ * @deviation segments are named by what they were read from: where they lie is not modelled
  */
-export function kexecLoad(k: Kernel, task: Task, flags: number): Err {
+export function kexecLoad(k: Kernel, task: Task, flags: number, segments: KexecSegments | null = null): Err {
   const err = permitted(k, task);
   if (err !== 0) return err;
   const refused = k.env.hooks.kernelLoadData(task, 'kexec-image', false);
   if (refused !== 0) return refused;
   const arch = flags & KEXEC_ARCH_MASK;
-  if ((flags & KEXEC_LOAD_FLAGS) !== (flags & ~KEXEC_ARCH_MASK)) return 'EINVAL';
+  const jump = enabled(k.env.profile, 'CONFIG_KEXEC_JUMP') ? KEXEC_PRESERVE_CONTEXT : 0;
+  if ((flags & ~KEXEC_ARCH_MASK & ~(KEXEC_LOAD_FLAGS | jump)) !== 0) return 'EINVAL';
   if (arch !== 0 && arch !== KEXEC_ARCH_X86_64) return 'EINVAL';
-  if (!crashImage(k, flags, KEXEC_ON_CRASH)) k.state = { ...k.state, kexec: null };
+  const image = segments === null ? null : { ...segments, imaSegment: null, swapPage: true, prepared: false };
+  const crash = crashImage(k, flags, KEXEC_ON_CRASH);
+  k.state = crash ? { ...k.state, crashKernel: image } : { ...k.state, kexec: image };
   return 0;
 }

@@ -25,10 +25,11 @@ import { manufacture } from '../tpm/manufacture.ts';
 import type { PseudoNode } from '../vfs/api.ts';
 import { newVfs } from '../vfs/vfs.ts';
 import type { DiskEdit, MachineApi, MachineConfig, Pid, SpawnOptions } from './api.ts';
-import { powerOn, secondKernel } from './boot.ts';
+import { powerOn } from './boot.ts';
 import { lsmModules } from './boot-security.ts';
 import { LateChip } from './chip.ts';
 import { newExtensions } from './extension.ts';
+import { crashKernel, rebootNotifiers, secondKernel } from './next-kernel.ts';
 import { editDisk } from './offline.ts';
 import { Power } from './power.ts';
 import { pseudoFinder } from './pseudo.ts';
@@ -66,9 +67,10 @@ function banksOf(config: MachineConfig): readonly HashName[] | undefined {
 }
 
 function imageOf(config: MachineConfig): KernelImage {
-  const { initramfs, trustedKeys, ipeBootPolicy, proposals } = config;
+  const { initramfs, initramfsImage, trustedKeys, ipeBootPolicy, proposals } = config;
   return {
     ...(initramfs === undefined ? {} : { initramfs }),
+    ...(initramfsImage === undefined ? {} : { initramfsImage }),
     ...(trustedKeys === undefined ? {} : { trustedKeys }),
     ...(ipeBootPolicy === undefined ? {} : { ipeBootPolicy }),
     ...(proposals === undefined ? {} : { proposals }),
@@ -180,11 +182,19 @@ export class Machine extends LazyRooms implements MachineApi, Rooms {
   }
 
   /** kexec -e: this machine is the second kernel from then on. */
-  kexecReboot(): Err {
-    return secondKernel(this);
+  kexecReboot(tamper?: (segment: Uint8Array) => Uint8Array): Err {
+    return secondKernel(this, tamper);
   }
 
-  /** Another computer writes to a disk of this machine while it is off. */
+  kexecPrepare(): Err {
+    return rebootNotifiers(this);
+  }
+
+  crash(): Err {
+    return crashKernel(this);
+  }
+
+  /** Another computer writes to a disk of this machine that is not mounted. */
   editDisk(disk: string, edit: DiskEdit): Err {
     return editDisk(this, disk, edit);
   }

@@ -56,13 +56,15 @@ const loggedOf = (e: FirmwareEvent | BootEvent): Uint8Array =>
  * @tcg Part 1, 34.3 Hardware Core Root of Trust Measurement
  * @deviation the bytes that the hardware hashed are not in a log: PCR 0 is set, its event is extended later
  */
-function startTpm(tpm: Tpm, events: Declared): void {
+function startTpm(tpm: Tpm, trace: Trace, events: Declared): void {
   const locality = startLocalityOf(events.map((e) => ({ pcr: e.pcr, type: typeOf(e), event: loggedOf(e) })));
   const usual = STARTUP_LOCALITIES.includes(locality);
   tpm.powerOn();
   const code = responseCodeOf(tpm.execute(STARTUP_CLEAR, usual ? locality : 0));
   assert(code === 0, `TPM2_Startup failed with 0x${code.toString(16)}`);
-  if (!usual) setPcr(tpm, 0, (size) => new Uint8Array(size).fill(locality, size - 1));
+  if (usual) return;
+  setPcr(tpm, 0, (size) => new Uint8Array(size).fill(locality, size - 1));
+  trace.emit('tpm.hardware_crtm', { locality });
 }
 
 /** Extends one event into the banks; value = its record for the log. */
@@ -126,10 +128,10 @@ export function measuredBoot(
   facts: BootFacts,
 ): Uint8Array {
   const declared = declaredEvents(spec, facts);
-  startTpm(tpm, declared);
+  startTpm(tpm, trace, declared);
   if (spec !== undefined && 'pcrs' in spec) {
     presetPcrs(tpm, spec.pcrs);
-    trace.emit('boot.preset_pcrs', { banks: Object.keys(spec.pcrs) });
+    trace.emit('boot.preset_pcrs', { pcrs: spec.pcrs });
     return EMPTY;
   }
   const old = isOldLog(spec);

@@ -109,16 +109,19 @@ const DEFAULTS: { readonly [path: string]: FileSpec } = {
 };
 
 /**
- * Unpacks the initial ram disk: the built-in archive, the given files, and what they lack for a boot.
+ * Unpacks the initial ram disk: the built-in archive, the given files, and what they lack for a boot;
+ * with `ownInit` no /init is made for them.
  * @kernel init/initramfs.c do_populate_rootfs()
  */
 export function unpackInitramfs(
   vfs: VfsApi,
   root: PathRef,
   files: { readonly [path: string]: FileSpec } | undefined,
+  ownInit = false,
 ): void {
   const given = files ?? {};
-  const rest = Object.entries(DEFAULTS).filter(([path]) => given[path] === undefined);
+  const lacks = (path: string): boolean => given[path] === undefined && !(ownInit && path === '/init');
+  const rest = Object.entries(DEFAULTS).filter(([path]) => lacks(path));
   const built = Object.entries(BUILT_IN).filter(([path]) => given[path] === undefined);
   populateFiles(vfs, root, { ...Object.fromEntries(built), ...given, ...Object.fromEntries(rest) });
 }

@@ -67,8 +67,12 @@ export function logMistake(bytes: Uint8Array): LogMistake | null {
     const help = 'it must be whole, as /sys/kernel/security/tpm0/binary_bios_measurements shows it';
     return { message: log.problem.replace(/ \(offset \d+\)$/, ''), offset: log.problemAt ?? 0, help };
   }
-  if (log.events.length === 0)
-    return { message: 'the event log has no records', offset: 0, help: 'a header alone measures nothing' };
+  if (log.events.every((e) => e.type === EVENT_TYPES.EV_NO_ACTION))
+    return {
+      message: 'the event log has no record that is extended',
+      offset: 0,
+      help: 'a header alone measures nothing',
+    };
   if (banksOfLog(bytes).length === 0)
     return {
       message: 'the log has digests of unknown algorithms only',

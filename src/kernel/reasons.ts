@@ -28,6 +28,10 @@ export const KERNEL_REASON = defineReasons({
     text: 'no part of the kernel takes the parameter {param}; it is handed to init',
     source: 'init/main.c unknown_bootoption()',
   },
+  'kernel.initramfs_bad': {
+    text: 'the archive of the initramfs cannot be read any further: {problem}',
+    source: 'init/initramfs.c unpack_to_rootfs()',
+  },
   'kernel.no_init': {
     text: 'no program could be started as the first task',
     source: 'init/main.c kernel_init()',
@@ -124,12 +128,16 @@ export const KERNEL_REASON = defineReasons({
     text: 'the text is no list of first, lower and count',
     source: 'kernel/user_namespace.c map_write()',
   },
+  'kernel.crashed': {
+    text: 'somebody made the kernel panic',
+    source: 'drivers/tty/sysrq.c sysrq_handle_crash()',
+  },
   'kernel.power_state': {
     text: 'the machine is {power}: {event} does nothing now',
     source: 'kernel/power/suspend.c enter_state()',
   },
   'kernel.disk_in_use': {
-    text: 'the machine is not off: {disk} cannot be taken out',
+    text: 'the file system of {disk} is mounted: another computer cannot have it',
     source: 'drivers/scsi/sd.c sd_remove()',
   },
   'kernel.power_no_state': {

@@ -40,6 +40,7 @@ export function copyKernel(s: KernelState): Writable<KernelState> {
     userNamespaces: s.userNamespaces,
     modules: s.modules,
     kexec: s.kexec,
+    crashKernel: s.crashKernel,
     dm: s.dm,
     hashTrees: s.hashTrees,
     tpmDriver: s.tpmDriver,

@@ -35,8 +35,9 @@ export interface Binprm {
   /** BINPRM_FLAGS_PATH_INACCESSIBLE: the name is a close-on-exec descriptor. */
   readonly pathInaccessible: boolean;
   readonly commFromDentry: boolean;
-  /** exit status or signal that the program ends with once it runs. */
-  readonly exit: number;
+  /** Where in its memory the first instructions lie; null where no loaded file holds them. */
+  readonly entry: { readonly mapping: MappingId; readonly offset: number } | null;
+  /** Signal that ends it. */
   readonly signal: number | null;
   readonly errno: string | null;
 }
@@ -71,6 +72,8 @@ export interface KexecImage {
   readonly imaSegment: KexecSegment | null;
   /** Without it the machine does not survive the jump. @kernel kernel/kexec_file.c kimage_file_alloc_init() */
   readonly swapPage: boolean;
+  /** The reboot notifiers ran: the list is in its segment. */
+  readonly prepared: boolean;
 }
 
 /** The segment that carries the measurement list. */
@@ -131,7 +134,10 @@ export interface UserNamespace {
 }
 
 /** What is built into the kernel or handed to it besides the command line. */
-export type KernelImage = Pick<MachineConfig, 'initramfs' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'>;
+export type KernelImage = Pick<
+  MachineConfig,
+  'initramfs' | 'initramfsImage' | 'trustedKeys' | 'ipeBootPolicy' | 'proposals'
+>;
 
 /** What firmware and boot loader do at every power-on, until somebody changes it. */
 export type BootSetup = Pick<MachineConfig, 'cmdline' | 'firmware'>;
@@ -151,6 +157,8 @@ export interface KernelState {
   /** In load order. */
   readonly modules: readonly LoadedModule[];
   readonly kexec: KexecImage | null;
+  /** What takes over when the kernel crashes. */
+  readonly crashKernel: KexecImage | null;
   readonly dm: readonly DmDevice[];
   readonly hashTrees: readonly HashTree[];
   /** What the TPM driver found when it was bound; null before. */
@@ -228,6 +236,7 @@ export function newKernel(
     userNamespaces: ImmutableMap(),
     modules: [],
     kexec: null,
+    crashKernel: null,
     dm: [],
     hashTrees: [],
     tpmDriver: null,

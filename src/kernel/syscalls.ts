@@ -10,7 +10,7 @@ import { dmCreate, dmRemove, dmResume, dmTableLoad } from './dm.ts';
 import { execBegin, execStep, execWait } from './exec.ts';
 import type { PlainRecord } from './extension.ts';
 import { type Fallback, requestFirmwareFallback } from './firmware-loader.ts';
-import { kexecFileLoad, kexecLoad } from './kexec.ts';
+import { type KexecSegments, kexecFileLoad, kexecLoad } from './kexec.ts';
 import type { RingName } from './key-calls.ts';
 import { deleteModule, finitModule, finitModuleAllowed, initModule } from './module.ts';
 import { KERNEL_REASON } from './reasons.ts';
@@ -94,11 +94,13 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
   }
 
   fexec(fd: number, argv: readonly string[]): Result<ExecOutcome> {
-    return this.result('execveat', { fd, argv }, (task) => {
-      const entry = task.fds.get(fd);
-      if (entry === undefined) return fail(this.badFd());
-      return this.#run(execBegin(this.k, task, { fd, file: entry.file, cloexec: entry.cloexec }, argv));
-    });
+    return this.result('execveat', { fd, argv }, (task) => this.#run(this.#beginFd(task, fd, argv)));
+  }
+
+  #beginFd(task: Task, fd: number, argv: readonly string[]): Result<Pid> {
+    const entry = task.fds.get(fd);
+    if (entry === undefined) return fail(this.badFd());
+    return execBegin(this.k, task, { fd, file: entry.file, cloexec: entry.cloexec }, argv);
   }
 
   #run(begun: Result<Pid>): Result<ExecOutcome> {
@@ -108,6 +110,10 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
   /** fork, then execve up to the open program; value = the child. */
   execBegin(path: string, argv: readonly string[]): Result<Pid> {
     return this.result('execve_begin', { path, argv }, (task) => execBegin(this.k, task, { path }, argv));
+  }
+
+  fexecBegin(fd: number, argv: readonly string[]): Result<Pid> {
+    return this.result('execveat_begin', { fd, argv }, (task) => this.#beginFd(task, fd, argv));
   }
 
   /** Lets the child do the next phase of its execve. */
@@ -152,8 +158,8 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
     });
   }
 
-  kexecLoad(flags: number): Err {
-    return this.err('kexec_load', { flags }, (task) => kexecLoad(this.k, task, flags));
+  kexecLoad(flags: number, segments: KexecSegments | null = null): Err {
+    return this.err('kexec_load', { flags }, (task) => kexecLoad(this.k, task, flags, segments));
   }
 
   handBuffer(kind: BufferKind, data: Uint8Array): Err {

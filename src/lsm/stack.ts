@@ -138,6 +138,14 @@ export class LsmStack implements SecurityHooks {
     return this.#int('fileTruncate', task, file);
   }
 
+  filePermission(task: VfsTask, file: FileId, mask: number): Err {
+    return this.#int('filePermission', task, file, mask);
+  }
+
+  inodeInitSecurityAnon(task: VfsTask, inode: InodeKey): void {
+    this.#void('inodeInitSecurityAnon', task, inode);
+  }
+
   pathTruncate(task: VfsTask, path: PathRef): Err {
     return this.#int('pathTruncate', task, path);
   }

@@ -1,18 +1,12 @@
 // The `machine` part of a scenario as a MachineConfig. Mistakes that a schema cannot see (an unknown
 // profile, a certificate that is none, a file that is missing) become diagnostics with their place.
 
-import { concat, EMPTY, fromLatin1, toHex, utf8 } from '../base/bytes.ts';
+import { concat, EMPTY, toHex, utf8 } from '../base/bytes.ts';
 import { type Diagnostic, didYouMean } from '../base/diagnostic.ts';
 import { type KernelProfile, PROFILES } from '../base/profile.ts';
-import { pemDecode } from '../crypto/pem.ts';
-import type {
-  BootChange,
-  DiskSpec,
-  FileSpec,
-  FirmwareSpec,
-  MachineConfig,
-  RawDiskSpec,
-} from '../kernel/api.ts';
+import type { BootChange, DiskSpec, FileSpec, MachineConfig, RawDiskSpec } from '../kernel/api.ts';
+import { writeArchive } from '../kernel/cpio.ts';
+import { ARCHIVE_FORMS } from '../proposals/cpio-xattrs/cpio-xattrs.ts';
 import { PROPOSALS } from '../proposals/registry.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../vfs/constants.ts';
 import { DM_VERITY_DEFAULT, dmVerityFormat } from '../vfs/dmverity.ts';
@@ -20,9 +14,10 @@ import type { Content, Xattr } from '../vfs/types.ts';
 import { type DataContext, isEvm, looseHex, type ReadFile, resolveContent, resolveEvm } from './data.ts';
 import type { EvmFile } from './evm-values.ts';
 import { armedFault } from './fault-form.ts';
+import { certificateOf, firmwareSpec } from './firmware.ts';
 import { makeKeys } from './keys.ts';
 import { checkBoot, checkMachine } from './machine-checks.ts';
-import type { BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
+import type { ArchiveForm, BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm, EvmForm, KeyForm } from './schema-data.ts';
 import type { PathStep, Source } from './source.ts';
 
@@ -230,29 +225,6 @@ function diskSpecs(b: Builder, forms: readonly DiskForm[], profile: KernelProfil
   return { disks, rawDisks };
 }
 
-function firmwareSpec(
-  b: Builder,
-  form: NonNullable<MachineForm['firmware']>,
-  at: readonly PathStep[],
-): FirmwareSpec {
-  if ('events' in form) {
-    const events = form.events.map((e, i) => ({
-      pcr: e.pcr,
-      type: e.type,
-      data: b.bytes(e.data, [...at, 'events', i, 'data']),
-      ...(e.event === undefined ? {} : { event: b.bytes(e.event, [...at, 'events', i, 'event']) }),
-    }));
-    return { events };
-  }
-  const pcrs: Record<string, Record<string, string>> = {};
-  for (const [bank, values] of Object.entries(form.pcrs)) {
-    pcrs[bank] = Object.fromEntries(
-      Object.entries(values ?? {}).map(([n, hex]) => [n, toHex(looseHex(hex))]),
-    );
-  }
-  return { pcrs };
-}
-
 /** The kernel of a machine, or of a later boot, which changes the one before when it names no other. */
 function profileOf(b: Builder, form: BootForm, at: readonly PathStep[]): KernelProfile | undefined {
   const name = form.profile ?? DEFAULT_PROFILE;
@@ -295,14 +267,7 @@ function trustedKeys(
     const list = form[ring];
     if (list === undefined) continue;
     out[ring] = list.map((data, i) => {
-      const path = [...at, ring, i];
-      const bytes = b.bytes(data, path);
-      const text = fromLatin1(bytes);
-      const pem = pemDecode(text).find((block) => block.label === 'CERTIFICATE');
-      const der = text.includes('-----BEGIN') ? pem?.bytes : bytes;
-      if (der === undefined || der[0] !== 0x30)
-        b.report(path, 'scenario.certificate', 'this is no certificate in DER or PEM form');
-      return der ?? EMPTY;
+      return certificateOf(b, data, [...at, ring, i]);
     });
   }
   return out;
@@ -320,6 +285,13 @@ function proposalsOf(b: Builder, names: readonly string[], place: readonly PathS
   return names.filter((name) => known.includes(name));
 }
 
+/** The bytes of an initramfs, given or made of files. */
+function archiveOf(b: Builder, form: ArchiveForm, place: Place, at: readonly PathStep[]): Uint8Array {
+  if (typeof form !== 'object' || !('format' in form)) return b.bytes(form, at);
+  const specs = fileSpecs(b, form.files, place, [...at, 'files']);
+  return writeArchive(specs, form.format === 'newc' ? {} : ARCHIVE_FORMS[`cpio_${form.format}`]);
+}
+
 /** The members that a machine and a later boot have in common. */
 function bootParts(
   b: Builder,
@@ -327,12 +299,15 @@ function bootParts(
   profile: KernelProfile,
   at: readonly PathStep[],
 ): Omit<BootChange, 'profile'> {
-  const { cmdline, firmware, initramfs, trusted_keys, proposals, ipe_boot_policy } = form;
+  const { cmdline, firmware, initramfs, initramfs_image, trusted_keys, proposals, ipe_boot_policy } = form;
   const place = { profile, uuid: NO_UUID };
   return {
     ...(cmdline === undefined ? {} : { cmdline }),
     ...(firmware === undefined ? {} : { firmware: firmwareSpec(b, firmware, [...at, 'firmware']) }),
     ...(initramfs === undefined ? {} : { initramfs: fileSpecs(b, initramfs, place, [...at, 'initramfs']) }),
+    ...(initramfs_image === undefined
+      ? {}
+      : { initramfsImage: archiveOf(b, initramfs_image, place, [...at, 'initramfs_image']) }),
     ...(trusted_keys === undefined
       ? {}
       : { trustedKeys: trustedKeys(b, trusted_keys, [...at, 'trusted_keys']) }),

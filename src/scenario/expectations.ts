@@ -19,6 +19,8 @@ export interface Situation {
   readonly banks: readonly string[];
   /** Reason codes of the trace in question. */
   readonly reasons: ReadonlySet<string>;
+  /** Lines that the kernel wrote to its log. */
+  readonly log: readonly string[];
   /** The IMA policy as it reads back. */
   policy(): string;
   /** Flags of a file's IMA record; null when it has none, undefined when there is no such file. */
@@ -212,6 +214,16 @@ export function commonChecks(expect: CommonExpectation, at: Situation): readonly
     checks.push(check(['reasons', i], at.reasons.has(code), code, reasons));
   for (const [i, code] of (expect.no_reasons ?? []).entries())
     checks.push(check(['no_reasons', i], !at.reasons.has(code), `not ${code}`, reasons));
+  if (expect.log?.length === 0) checks.push(check(['log'], at.log.length === 0, 'no line', list(at.log)));
+  for (const [i, text] of (expect.log ?? []).entries())
+    checks.push(
+      check(
+        ['log', i],
+        at.log.some((l) => l.includes(text)),
+        text,
+        list(at.log),
+      ),
+    );
   if (expect.policy !== undefined)
     checks.push(equal(['policy'], policyLines(expect.policy), policyLines(at.policy())));
   for (const [path, want] of Object.entries(expect.iint ?? {})) checks.push(iintCheck(path, want, at));
@@ -273,6 +285,19 @@ function contentChecks(expect: StepExpectation, result: OpResult): readonly Chec
   return checks;
 }
 
+/** Codes are compared as sets. */
+function attestChecks(want: NonNullable<StepExpectation['attest']>, result: OpResult): readonly Check[] {
+  const findings = Array.isArray(result['findings']) ? result['findings'].map(String) : [];
+  return Object.entries(want).map(([member, value]) => {
+    const have = result[member];
+    const text = (v: unknown): string =>
+      Array.isArray(v) ? list([...v].map(String).sort()) : v === undefined ? 'no verdict' : String(v);
+    const [expected, actual] = [text(value), text(have)];
+    const why = expected === actual || findings.length === 0 ? '' : ` (${findings.join('; ')})`;
+    return check(['attest', member], expected === actual, expected, `${actual}${why}`);
+  });
+}
+
 /** Everything a step expects. */
 export function stepChecks(expect: StepExpectation, result: OpResult, at: Situation): readonly Check[] {
   const checks: Check[] = [...outcomeChecks(expect, result), ...contentChecks(expect, result)];
@@ -280,6 +305,7 @@ export function stepChecks(expect: StepExpectation, result: OpResult, at: Situat
     const have = result[member];
     checks.push(equal(['quote', member], String(want), have === undefined ? 'no quote' : String(have)));
   }
+  checks.push(...attestChecks(expect.attest ?? {}, result));
   for (const [member, want] of Object.entries(expect.result ?? {}))
     checks.push(equal(['result', member], JSON.stringify(want), JSON.stringify(result[member]) ?? 'nothing'));
   return [...checks, ...commonChecks(expect, at)];

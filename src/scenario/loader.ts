@@ -200,6 +200,11 @@ class Loader {
     for (const member of ['reasons', 'no_reasons'] as const) {
       for (const [i, code] of (expect[member] ?? []).entries()) this.#reason(code, [...path, member, i]);
     }
+    const { attest } = expect as StepExpectation;
+    for (const member of ['fails', 'warns', 'notes'] as const) {
+      for (const [i, code] of (attest?.[member] ?? []).entries())
+        this.#reason(code, [...path, 'attest', member, i]);
+    }
     for (const [file, flags] of Object.entries(expect.iint ?? {})) {
       for (const [i, flag] of flags.entries()) this.#flag(flag.replace('!', ''), [...path, 'iint', file, i]);
     }

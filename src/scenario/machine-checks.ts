@@ -1,10 +1,8 @@
 // Mistakes of a machine's description that a schema cannot see: paths that are none, files inside of files,
-// numbers used twice, digests of the wrong length, unknown kinds of firmware events.
+// numbers used twice, digests of the wrong length.
 
 import { didYouMean } from '../base/diagnostic.ts';
-import { digestSize, type HashName } from '../crypto/provider.ts';
 import { type HashAlgoName, hashAlgo, hashDigestSize } from '../integrity/hash-info.ts';
-import { EVENT_TYPES, eventTypeNumber } from '../kernel/eventlog.ts';
 import { looseHex } from './data.ts';
 import type { BootForm, DiskForm, FileForm, MachineForm } from './schema.ts';
 import type { DataForm } from './schema-data.ts';
@@ -120,40 +118,12 @@ function checkDisks(sink: CheckSink, disks: readonly DiskForm[]): void {
   }
 }
 
-function checkFirmware(
-  sink: CheckSink,
-  form: NonNullable<MachineForm['firmware']>,
-  at: readonly PathStep[],
-): void {
-  if ('events' in form) {
-    const names = Object.keys(EVENT_TYPES);
-    for (const [i, event] of form.events.entries()) {
-      if (eventTypeNumber(event.type) !== null) continue;
-      const help = didYouMean(event.type, names) ?? `kinds: ${names.slice(0, 6).join(', ')} ...`;
-      sink.report(
-        [...at, 'events', i, 'type'],
-        'scenario.event',
-        `unknown kind of event \`${event.type}\``,
-        help,
-      );
-    }
-    return;
-  }
-  for (const [bank, values] of Object.entries(form.pcrs)) {
-    for (const [number, hex] of Object.entries(values ?? {})) {
-      const place = [...at, 'pcrs', bank, number];
-      if (Number(number) > 23) sink.reportKey(place, 'scenario.pcr', `there is no PCR ${number}`);
-      const [size, own] = [digestSize(bank as HashName), looseHex(hex).length];
-      if (size !== own)
-        sink.report(place, 'scenario.digest', `a ${bank} register has ${size} bytes, not ${own}`);
-    }
-  }
-}
-
 /** Such mistakes of what a boot has. */
 export function checkBoot(sink: CheckSink, form: BootForm, at: readonly PathStep[]): void {
   checkFiles(sink, form.initramfs, [...at, 'initramfs']);
-  if (form.firmware !== undefined) checkFirmware(sink, form.firmware, [...at, 'firmware']);
+  const archive = form.initramfs_image;
+  if (typeof archive === 'object' && 'files' in archive)
+    checkFiles(sink, archive.files, [...at, 'initramfs_image', 'files']);
 }
 
 /** All such mistakes of the `machine` part. */

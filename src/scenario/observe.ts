@@ -14,10 +14,10 @@ import type { ImaState, TemplateEntry } from '../ima/types.ts';
 import type { Audit } from '../integrity/audit.ts';
 import type { MachineApi, Pid } from '../kernel/api.ts';
 import type { PowerState } from '../kernel/power.machine.ts';
+import type { Task } from '../kernel/state.ts';
 import { hashName } from '../tpm/algorithms.ts';
 import type { PcrBank, TpmState } from '../tpm/state.ts';
 import type { VfsApi } from '../vfs/api.ts';
-import type { VfsTask } from '../vfs/types.ts';
 import type { Effects, ListEntry, PcrChange } from './result.ts';
 import type { TpmPort } from './tpm-client.ts';
 
@@ -36,7 +36,7 @@ export interface ScenarioMachine extends MachineApi {
       /** How many kernels ran so far: another one begins a list of its own. */
       readonly boots: number;
     };
-    task(pid: Pid): VfsTask | undefined;
+    task(pid: Pid): Task | undefined;
   };
   fork(): ScenarioMachine;
 }

@@ -7,7 +7,7 @@ import type { Situation } from './expectations.ts';
 import { banksOf, iintFlags, pcrValue, policyText, type ScenarioMachine } from './observe.ts';
 import type { OpResult } from './ops/types.ts';
 import type { Effects } from './result.ts';
-import { type OpInput, runOp, type Session } from './session.ts';
+import { type ActorCursor, type OpInput, runOp, type Session } from './session.ts';
 import { scenarioOp } from './steps/table.ts';
 import type { RunMemory, StepContext } from './steps/types.ts';
 
@@ -16,7 +16,16 @@ export interface Performed {
   readonly memory: RunMemory;
 }
 
-/** One step; on a machine that panicked or is off only steps of people beside it do something. */
+/** The program of that name, once it runs; null while it does not. */
+function programActor(session: Session, memory: RunMemory, name: string): ActorCursor | null {
+  const program = memory.programs[name];
+  const machine = session.machine as ScenarioMachine;
+  const task = program === undefined ? undefined : machine.kernel.task(program.pid);
+  if (program === undefined || task?.bprm?.phase !== 'running') return null;
+  return session.program(name, program.pid, program.parent, (fd) => task.fds.has(fd));
+}
+
+/** One step; on a machine that panicked or is off only what acts from outside still happens. */
 export function performStep(session: Session, memory: RunMemory, op: OpInput): Performed {
   const { panic, power } = (session.machine as ScenarioMachine).kernel.state;
   const own = scenarioOp(op.op);
@@ -24,9 +33,12 @@ export function performStep(session: Session, memory: RunMemory, op: OpInput): P
     if (panic !== null) return { result: { err: 'ESRCH', panic }, memory };
     if (power !== 'on') return { result: { err: 'ESRCH', power }, memory };
   }
-  if (own === undefined) return { result: runOp(session, op), memory };
-  const { actor, uid, euid, gid } = op;
-  const context: StepContext = { session, memory, actor: () => session.actor(actor, uid, euid, gid) };
+  const { actor, uid, euid, gid, program } = op;
+  const who = program === undefined ? undefined : programActor(session, memory, program);
+  if (who === null) return { result: { err: 'ECHILD' }, memory };
+  if (own === undefined) return { result: runOp(session, op, who), memory };
+  const acting = (): ActorCursor => who ?? session.actor(actor, uid, euid, gid);
+  const context: StepContext = { session, memory, actor: acting };
   session.machine.advance(1000);
   const result = own.run(context, op as never);
   return { result, memory: context.memory };
@@ -44,6 +56,7 @@ export function situationOf(
     pcr: (bank, pcr) => pcrValue(machine, bank, pcr),
     banks: banksOf(machine),
     reasons: new Set(events.flatMap((e) => (e.reason === undefined ? [] : [e.reason]))),
+    log: events.flatMap((e) => (e.kind === 'kernel.log' ? [String(e.data['line'])] : [])),
     policy: () => policyText(machine),
     iint: (path) => iintFlags(machine, path),
     data,

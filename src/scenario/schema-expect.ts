@@ -54,6 +54,20 @@ const quoteExpectation = z
   })
   .describe('What a verifier says about the quote of this step.');
 
+const attestExpectation = z
+  .strictObject({
+    verdict: z.enum(['trusted', 'untrusted', 'unreadable']).optional(),
+    fails: z
+      .array(z.string())
+      .optional()
+      .describe('Codes of the findings that speak against it, all of them.'),
+    warns: z.array(z.string()).optional().describe('Codes of the warnings, all of them.'),
+    notes: z.array(z.string()).optional().describe('Codes of what it only notes, all of them.'),
+    records: z.int().min(0).optional().describe('Records of the list.'),
+    vouched: z.int().min(0).optional().describe('Records that the registers vouch for.'),
+  })
+  .describe('What a verifier says (step `attest`).');
+
 /** Members that steps and the end of a scenario have in common. */
 const common = {
   measured: z
@@ -86,6 +100,10 @@ const common = {
     .optional()
     .describe('Reason codes that the trace must show, such as `ima.already_measured`.'),
   no_reasons: z.array(z.string()).optional().describe('Reason codes that the trace must not show.'),
+  log: z
+    .array(z.string().min(1))
+    .optional()
+    .describe('Texts that lines of the kernel log contain, one line each. An empty list: no line at all.'),
   policy: z
     .string()
     .optional()
@@ -114,6 +132,7 @@ export const stepExpectation = z
       .optional()
       .describe('Response code of a TPM command: `TPM_RC_SUCCESS`, another name, or a number.'),
     quote: quoteExpectation.optional(),
+    attest: attestExpectation.optional(),
     result: z
       .record(z.string(), z.unknown())
       .optional()

@@ -7,6 +7,7 @@ import { FAULT_ARGS } from './fault-form.ts';
 import { checkSchema } from './schema-check.ts';
 import {
   bankName,
+  type DataForm,
   dataSchema,
   hexText,
   id32,
@@ -16,6 +17,7 @@ import {
   xattrSchema,
 } from './schema-data.ts';
 import { finalExpectation, stepExpectation } from './schema-expect.ts';
+import { firmwareSchema } from './schema-firmware.ts';
 
 export const SCENARIO_KINDS = ['lesson', 'attack', 'thread', 'regression'] as const;
 
@@ -62,6 +64,8 @@ const files = z
   .record(z.string().regex(/^\//, 'an absolute path'), fileSchema)
   .describe('Absolute path: file. Directories on the way are made.');
 
+export const ARCHIVE_FORMATS = ['newc', 'magic_bump', 'newcx', 'metadata'] as const;
+
 export const DISK_TYPES = ['ext4', 'vfat'] as const;
 
 const disk = z
@@ -94,27 +98,20 @@ const disk = z
   })
   .describe('A disk; it lies beside the machine and outlives a reboot.');
 
-const firmware = z
-  .union([
-    z.strictObject({
-      events: z.array(
-        z.strictObject({
-          pcr: z.int().min(0).max(23),
-          type: z.string().describe('EV_* name of the TCG event log.'),
-          data: dataSchema.describe('What is hashed.'),
-          event: dataSchema.optional().describe('What the log stores, where it differs.'),
-        }),
-      ),
-    }),
-    z.strictObject({
-      pcrs: z
-        .partialRecord(bankName, z.record(z.string().regex(/^\d{1,2}$/), hexText))
-        .describe('Bank, PCR number, value: as a recorded firmware left them.'),
-    }),
-  ])
-  .describe('Measurements before the kernel; the default is a small UEFI boot.');
-
 const certificates = z.array(dataSchema.describe('A certificate: DER bytes, or PEM text.'));
+
+/** An initramfs as bytes, or the files that an archive is made of. */
+export type ArchiveForm =
+  | DataForm
+  | {
+      readonly format: (typeof ARCHIVE_FORMATS)[number];
+      readonly files: { readonly [path: string]: z.infer<typeof fileSchema> };
+    };
+
+const archiveSchema: z.ZodType<ArchiveForm> = z.union([
+  dataSchema,
+  z.strictObject({ format: z.enum(ARCHIVE_FORMATS).describe('How its members are written.'), files }),
+]);
 
 export const machineSchema = z
   .strictObject({
@@ -134,8 +131,11 @@ export const machineSchema = z
       .union([z.literal('none'), z.strictObject({ banks: z.array(bankName).min(1) })])
       .optional()
       .describe('`none`, or the PCR banks; default sha1, sha256, sha384, sha512.'),
-    firmware: firmware.optional(),
+    firmware: firmwareSchema.optional(),
     initramfs: files.optional().describe('Files of the initramfs; /init is always there.'),
+    initramfs_image: archiveSchema
+      .optional()
+      .describe('An uncompressed cpio archive that is unpacked over it, with its own /init.'),
     disks: z.array(disk).optional().describe('Disks; the default is one empty ext4 disk `vdc`.'),
     trusted_keys: z
       .strictObject({
@@ -167,6 +167,7 @@ export const bootSchema = machineSchema
     cmdline: true,
     firmware: true,
     initramfs: true,
+    initramfs_image: true,
     trusted_keys: true,
     ipe_boot_policy: true,
     proposals: true,
@@ -182,6 +183,13 @@ export const actorSchema = z
     euid: id32.optional().describe('Effective user id; default: uid.'),
     gid: id32.optional().describe('Group id; default 0.'),
     actor: z.string().optional().describe('Name of the process; default `main`.'),
+    program: z
+      .string()
+      .optional()
+      .describe('A program that `exec_begin` started and that runs now: it makes the call itself.'),
+  })
+  .refine((a) => a.program === undefined || Object.keys(a).length === 1, {
+    message: '`program` stands alone: a program has the ids it was started with',
   })
   .meta({
     id: 'Actor',

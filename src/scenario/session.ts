@@ -44,6 +44,8 @@ export interface OpInput {
   readonly euid?: number | undefined;
   readonly gid?: number | undefined;
   readonly actor?: string | undefined;
+  /** Name of a program that runs and acts itself. */
+  readonly program?: string | undefined;
   readonly note?: string | undefined;
   readonly [argument: string]: unknown;
 }
@@ -144,6 +146,20 @@ export class Session {
     return new ActorCursor(this, key);
   }
 
+  /**
+   * A program that was started as a child of an actor: it has the descriptors that it inherited under the
+   * names that they have there, and mappings of its own.
+   */
+  program(name: string, pid: Pid, parent: string, open: (fd: number) => boolean): ActorCursor {
+    const key = `program:${name}`;
+    if (this.state.actors.get(key)?.pid !== pid) {
+      const inherited = this.state.actors.get(parent)?.slots ?? ImmutableMap<string, number>();
+      const actor: ActorState = { pid, slots: inherited.filter(open), maps: ImmutableMap() };
+      this.state = { ...this.state, actors: this.state.actors.set(key, actor) };
+    }
+    return new ActorCursor(this, key);
+  }
+
   /** Ends a process that a signal killed; the next operation of that name starts a new one. */
   bury(key: string): void {
     const actor = this.state.actors.get(key);
@@ -160,10 +176,10 @@ export class Session {
   }
 }
 
-/** Carries out one operation; the simulated world's failures are in the result. */
-export function runOp(session: Session, op: OpInput): OpResult {
+/** Carries out one operation as `who`, or as the process that it names; failures are in the result. */
+export function runOp(session: Session, op: OpInput, who?: ActorCursor): OpResult {
   const declaration = DECLARATIONS.get(op.op);
-  const actor = session.actor(op.actor, op.uid, op.euid, op.gid);
+  const actor = who ?? session.actor(op.actor, op.uid, op.euid, op.gid);
   session.machine.advance(session.options.opTimeUs ?? 1000);
   if (declaration === undefined) return { err: 'ENOSYS', unsupported: `no operation is called ${op.op}` };
   try {

@@ -101,7 +101,8 @@ function wordCell(table: typeof EVM_WORDS, reasons: ReadonlySet<string>): string
 function who(op: OpInput): string {
   const uid = op.uid ?? 0;
   const euid = op.euid ?? uid;
-  const name = op.actor === undefined || op.actor === 'main' ? '' : `${op.actor} `;
+  const who = op.program ?? op.actor ?? 'main';
+  const name = who === 'main' ? '' : `${who} `;
   return `${name}uid=${uid}${euid === uid ? '' : `/${euid}`}`;
 }
 
@@ -153,6 +154,7 @@ function retOf(report: StepReport): string {
   if (typeof result['signal'] === 'number') return `sig=${result['signal']}`;
   if (typeof result['rc'] === 'number' && result['rc'] !== 0) return `rc=0x${result['rc'].toString(16)}`;
   if (typeof result['verifies'] === 'boolean') return quoteWord(result);
+  if (typeof result['verdict'] === 'string') return result['verdict'];
   return '0';
 }
 

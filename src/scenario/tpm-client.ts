@@ -17,8 +17,8 @@ export type TpmAnswer<T> =
 
 const TPM_ST_NO_SESSIONS = 0x8001;
 const TPM_ST_SESSIONS = 0x8002;
-const TPM_RS_PW = 0x40000009;
-const TPM_RH_ENDORSEMENT = 0x4000000b;
+export const TPM_RS_PW = 0x40000009;
+export const TPM_RH_ENDORSEMENT = 0x4000000b;
 const TPM_CC_CREATE_PRIMARY = 0x131;
 const TPM_CC_QUOTE = 0x158;
 const TPM_CC_FLUSH_CONTEXT = 0x165;
@@ -27,7 +27,7 @@ const TPM_CC_GET_CAPABILITY = 0x17a;
 const TPM_CC_PCR_READ = 0x17e;
 const TPM_CC_PCR_EXTEND = 0x182;
 const TPM_CAP_PCRS = 5;
-const TPM_ALG_NULL = 0x10;
+export const TPM_ALG_NULL = 0x10;
 /** fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign. */
 const AK_ATTRIBUTES = 0x00050072;
 
@@ -44,17 +44,19 @@ const BANKS: readonly HashName[] = ['sha1', 'sha256', 'sha384', 'sha512'];
 export const AK_TYPES = ['ecc', 'rsa'] as const;
 export type AkType = (typeof AK_TYPES)[number];
 
-function command(
+/** A command; `sessions` authorize its handles without a word: passwords, or policy sessions. */
+export function command(
   code: number,
   handles: readonly number[],
   auths: number,
   parameters: Uint8Array,
+  sessions: readonly number[] = new Array<number>(auths).fill(TPM_RS_PW),
 ): Uint8Array {
   const body = new Writer('be');
   for (const h of handles) body.u32(h);
   if (auths > 0) {
     body.u32(9 * auths);
-    for (let i = 0; i < auths; i++) body.u32(TPM_RS_PW).u16(0).u8(0).u16(0);
+    for (const session of sessions) body.u32(session).u16(0).u8(0).u16(0);
   }
   body.bytes(parameters);
   const bytes = body.finish();
@@ -66,7 +68,8 @@ function command(
   return concat(head.finish(), bytes);
 }
 
-function answer<T>(response: Uint8Array, read: (r: Reader) => T): TpmAnswer<T> {
+/** Reads a response by its handles and parameters. */
+export function answer<T>(response: Uint8Array, read: (r: Reader) => T): TpmAnswer<T> {
   const r = new Reader(response, 'be');
   r.u16();
   r.u32();
@@ -74,7 +77,7 @@ function answer<T>(response: Uint8Array, read: (r: Reader) => T): TpmAnswer<T> {
   return rc === 0 ? { rc: 0, value: read(r) } : { rc, value: null };
 }
 
-function tpm2b(r: Reader): Uint8Array {
+export function tpm2b(r: Reader): Uint8Array {
   return r.take(r.u16());
 }
 

@@ -10,7 +10,7 @@ import { dataSchema } from './schema-data.ts';
 import { SCENARIO_OPS } from './steps/table.ts';
 
 /** Arguments of recorded cases that a scenario writes under `as` or as members of its own. */
-const NOT_ARGUMENTS: ReadonlySet<string> = new Set(['uid', 'euid', 'gid', 'actor', 'note']);
+const NOT_ARGUMENTS: ReadonlySet<string> = new Set(['uid', 'euid', 'gid', 'actor', 'program', 'note']);
 
 const dataArgument = z.union([dataSchema, z.array(dataSchema).describe('Parts, one after the other.')]);
 

@@ -41,6 +41,7 @@ export function hashEndDrtm(tpm: TpmCursor): void {
       setPcr(tpm, other, (size) => new Uint8Array(size));
     }
   }
+  tpm.emit('tpm.hash_start', { pcr });
   const digests = tpm.state.pcr.map(({ alg }) => ({
     hashAlg: alg,
     digest: crypto().hash(hashName(alg), data),

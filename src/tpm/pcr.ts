@@ -59,7 +59,8 @@ export function selectBits(pcrs: Iterable<number>): Uint8Array {
   return bits;
 }
 
-function initialValue(pcr: number, size: number, locality: number): Uint8Array {
+/** A register after TPM Reset or Restart. @tcg Part 3, 9.3 TPM2_Startup */
+export function initialValue(pcr: number, size: number, locality: number): Uint8Array {
   const value = new Uint8Array(size);
   if ((pcrAttributes(pcr).resetLocality & 0x10) !== 0) value.fill(0xff);
   else if (pcr === 0) value[size - 1] = locality;

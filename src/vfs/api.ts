@@ -230,6 +230,8 @@ export interface VfsApi {
    * `readImpliesExec`: personality READ_IMPLIES_EXEC of the task; then PROT_READ asks for PROT_EXEC as well.
    */
   mprotect(task: VfsTask, mapping: MappingId, prot: number, readImpliesExec?: boolean): Err;
+  /** mlock(2) of a whole mapping: its pages are read, and stay in memory. */
+  mlock(mapping: MappingId): Err;
   munmap(task: VfsTask, mapping: MappingId): Err;
   /** A store or a load through the mapping; EFAULT (SIGSEGV) where prot forbids it. */
   poke(mapping: MappingId, offset: number, data: Uint8Array): Err;
@@ -278,6 +280,8 @@ export interface VfsApi {
   mirrorBlocks(from: InodeKey, to: InodeKey, sb: SbId): void;
   /** Bytes of a file change on its device, below the file system and whoever has it in the cache. */
   changeBelow(inode: InodeKey, offset: number, data: Uint8Array): Err;
+  /** Everything is written back and nothing is cached: what a kernel leaves when it ends. */
+  settleDisks(): void;
   /** Clean pages leave the cache (drop_caches bit 1). */
   dropPages(): void;
   updateFile(id: FileId, patch: Partial<OpenFile>): void;

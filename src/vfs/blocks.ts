@@ -204,9 +204,21 @@ function uncache(core: Core, key: InodeKey): void {
   refresh(core, key);
 }
 
-/** Clean pages of all files leave the cache. @kernel fs/drop_caches.c drop_pagecache_sb() */
+/** Files whose pages a locked mapping holds in memory. */
+function lockedFiles(core: Core): ReadonlySet<InodeKey> {
+  const out = new Set<InodeKey>();
+  for (const m of core.state.mappings.values())
+    if (m.locked === true && m.file !== null) out.add(core.file(m.file).inode);
+  return out;
+}
+
+/**
+ * Clean pages of all files leave the cache, but those that somebody locked.
+ * @kernel fs/drop_caches.c drop_pagecache_sb()
+ */
 export function dropPages(core: Core): void {
-  for (const key of core.state.blocks.files.keys()) uncache(core, key);
+  const locked = lockedFiles(core);
+  for (const key of core.state.blocks.files.keys()) if (!locked.has(key)) uncache(core, key);
 }
 
 /** The file system was shut down: nothing of its files is cached. */
@@ -306,6 +318,16 @@ export function changeBelow(core: Core, key: InodeKey, offset: number, data: Uin
   refresh(core, key);
   for (const [over, above] of core.state.blocks.files) if (above.below === key) refresh(core, over);
   return 0;
+}
+
+/**
+ * The kernel is about to end: what is dirty goes to the disks, and nothing is cached any more.
+ * @kernel fs/sync.c ksys_sync()
+ */
+export function settleDisks(core: Core): void {
+  for (const { id, device } of core.state.superblocks.values()) if (device !== null) writeBackAll(core, id);
+  for (const device of core.state.blocks.pending.keys()) deviceSync(core, device);
+  dropPages(core);
 }
 
 /** Bytes of a block device as far as they are known: files in their blocks, zeros elsewhere. */

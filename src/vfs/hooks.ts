@@ -39,6 +39,10 @@ export interface SecurityHooks {
   mmapFile(task: VfsTask, file: FileId | null, reqprot: number, prot: number, shared: boolean): Err;
   fileMprotect(task: VfsTask, mapping: MappingId, reqprot: number, prot: number): Err;
   fileTruncate(task: VfsTask, file: FileId): Err;
+  /** security_file_permission(), before each write(2); reads are not asked for. Absent: nobody asks. */
+  filePermission?(task: VfsTask, file: FileId, mask: number): Err;
+  /** security_inode_init_security_anon(): memfd_create(2) made an inode; absent: nobody listens. */
+  inodeInitSecurityAnon?(task: VfsTask, inode: InodeKey): void;
   pathTruncate(task: VfsTask, path: PathRef): Err;
   /** Before the handler; path gives the dentry (its name is what audit prints). */
   inodeSetxattr(

@@ -49,7 +49,9 @@ export function memfdCreate(core: Core, task: VfsTask, name: string, flags: numb
   const sealable = noexec || (flags & MFD_ALLOW_SEALING) !== 0;
   const mode = noexec ? 0o666 : 0o777;
   const seals = (sealable ? 0 : F_SEAL_SEAL) | (noexec ? F_SEAL_EXEC : 0);
-  return ok(shmemFile(core, task, `memfd:${name}`, { mode: S_IFREG | mode, seals }));
+  const file = shmemFile(core, task, `memfd:${name}`, { mode: S_IFREG | mode, seals });
+  core.env.hooks.inodeInitSecurityAnon?.(task, core.file(file).inode);
+  return ok(file);
 }
 
 /**

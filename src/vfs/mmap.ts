@@ -5,6 +5,7 @@
 
 import { type Err, ok, type Result } from '../base/errno.ts';
 import type { MmapRequest } from './api.ts';
+import { touchPages } from './blocks.ts';
 import {
   F_SEAL_FUTURE_WRITE,
   F_SEAL_WRITE,
@@ -15,7 +16,7 @@ import {
   S_IFCHR,
   S_IFMT,
 } from './constants.ts';
-import { bytesContent } from './content.ts';
+import { bytesContent, isUnreadable } from './content.ts';
 import type { Core } from './core.ts';
 import { modified, touchAtime } from './inode.ts';
 import { shmemZeroSetup } from './memfd.ts';
@@ -149,9 +150,24 @@ export function munmap(core: Core, task: VfsTask, id: MappingId): Err {
   return 0;
 }
 
-/** @kernel mm/mmap.c dup_mmap() */
-export function dupMapping(core: Core, id: MappingId): MappingId {
+/**
+ * Brings the pages of a mapping into memory and keeps them there; ENOMEM when one cannot be read.
+ * @kernel mm/mlock.c do_mlock()
+ */
+export function mlock(core: Core, id: MappingId): Err {
   const mapping = core.mapping(id);
+  if (mapping.file !== null) {
+    const { key, content } = dataInode(core, core.inode(core.file(mapping.file).inode));
+    if (content !== null && isUnreadable(content)) return core.refuse('ENOMEM', 'vfs.io');
+    touchPages(core, key);
+  }
+  core.setMapping({ ...mapping, locked: true });
+  return 0;
+}
+
+/** The copy of a locked mapping is not locked. @kernel mm/mmap.c dup_mmap() */
+export function dupMapping(core: Core, id: MappingId): MappingId {
+  const { locked: _, ...mapping } = core.mapping(id);
   const copy = { ...mapping, id: core.id() };
   core.setMapping(copy);
   if (mapping.file !== null) {

@@ -11,6 +11,7 @@ import {
   F_SEAL_GROW,
   F_SEAL_SEAL,
   F_SEAL_WRITE,
+  MAY_WRITE,
   O_APPEND,
   PAGE_SIZE,
   S_IFBLK,
@@ -134,6 +135,8 @@ export function write(
     return core.refused('ESPIPE', 'vfs.unsupported');
   if ((file.fmode & FMODE_WRITE) === 0) return core.refused('EBADF', 'vfs.bad_mode');
   if (offset !== null && offset < 0) return core.refused('EINVAL', 'vfs.bad_argument');
+  const err = core.env.hooks.filePermission?.(task, id, MAY_WRITE) ?? 0;
+  if (err !== 0) return fail(err);
   const inode = core.inode(file.inode);
   const type = inode.mode & S_IFMT;
   if (inode.pseudo !== null || type === S_IFCHR || type === S_IFBLK)

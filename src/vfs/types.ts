@@ -286,6 +286,8 @@ export interface Mapping {
    * ask (tmpfs). Ascending.
    */
   readonly pages: readonly number[];
+  /** VM_LOCKED: its pages stay in memory. Absent: they may go. */
+  readonly locked?: true;
 }
 
 /** Credentials: capabilities as a bit set of CAP_* numbers (two 32-bit words would lose bits: a bigint). */

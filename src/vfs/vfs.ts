@@ -17,7 +17,15 @@ import type {
   VfsEnv,
 } from './api.ts';
 import * as attr from './attr.ts';
-import { changeBelow, dropPages, mirrorBlocks, newBlockLayer, setDiskLayout, touchPages } from './blocks.ts';
+import {
+  changeBelow,
+  dropPages,
+  mirrorBlocks,
+  newBlockLayer,
+  setDiskLayout,
+  settleDisks,
+  touchPages,
+} from './blocks.ts';
 import { CAP_LINUX_IMMUTABLE, MAY_READ } from './constants.ts';
 import { NO_CONTENT } from './content.ts';
 import { Core } from './core.ts';
@@ -288,6 +296,10 @@ export class Vfs extends Core implements VfsApi {
     return this.#result('vfs.verity_measure', verityMeasure(this, file), { file });
   }
 
+  settleDisks(): void {
+    settleDisks(this);
+  }
+
   dropPages(): void {
     dropPages(this);
   }
@@ -506,6 +518,10 @@ export class Vfs extends Core implements VfsApi {
   mprotect(task: VfsTask, mapping: MappingId, prot: number, readImpliesExec = false): Err {
     const err = memory.mprotect(this, task, mapping, prot, readImpliesExec);
     return this.finish('vfs.mprotect', err, { mapping, prot });
+  }
+
+  mlock(mapping: MappingId): Err {
+    return this.finish('vfs.mlock', memory.mlock(this, mapping), { mapping });
   }
 
   munmap(task: VfsTask, mapping: MappingId): Err {

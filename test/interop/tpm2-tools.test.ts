@@ -171,6 +171,49 @@ describe.skipIf(missing)('tpm2-tools over swtpm framing', () => {
     expect(readFileSync(file('cred.out'))).toEqual(readFileSync(file('secret')));
   });
 
+  /** `cred.bad` gives nothing away. */
+  const expectNotActivated = (words: RegExp): void => {
+    tpm('startauthsession', '--policy-session', '-S', 'session.ctx');
+    tpm('policysecret', '-S', 'session.ctx', '-c', 'e');
+    const files = ['-i', 'cred.bad', '-o', 'cred.none'];
+    const activate = ['-c', 'ak.ctx', '-C', 'ek.ctx', ...files, '-P', 'session:session.ctx'];
+    expect(() => tpm('activatecredential', ...activate)).toThrow(words);
+    tpm('flushcontext', 'session.ctx');
+    expect(existsSync(file('cred.none'))).toBe(false);
+  };
+
+  test.each([
+    [
+      'for another name',
+      (name: string) => `${name.slice(0, -1)}${name.endsWith('0') ? '1' : '0'}`,
+      (c: Buffer) => c,
+    ],
+    [
+      'with a changed secret',
+      (name: string) => name,
+      (c: Buffer) => c.map((b, i) => (i === c.length - 1 ? b ^ 1 : b)),
+    ],
+    [
+      'with a changed integrity value',
+      (name: string) => name,
+      (c: Buffer) => c.map((b, i) => (i === 12 ? b ^ 1 : b)),
+    ],
+  ] as const)('a credential %s is refused', (_, nameOf, changed) => {
+    const name = /^name: (\w+)/m.exec(tpm('readpublic', '-c', 'ak.ctx').toString())?.[1] ?? '';
+    tpm('makecredential', '-e', 'ek.pub', '-s', 'secret', '-n', nameOf(name), '-o', 'cred.bad');
+    writeFileSync(file('cred.bad'), changed(readFileSync(file('cred.bad'))));
+    expectNotActivated(/integrity|0x1DF|0x000002c4/i);
+  });
+
+  test('a credential for the endorsement key of another TPM is refused', () => {
+    const name = /^name: (\w+)/m.exec(tpm('readpublic', '-c', 'ak.ctx').toString())?.[1] ?? '';
+    // Another primary key of the same kind stands for the other TPM: its secret never leaves it.
+    tpm('createprimary', '-C', 'o', '-G', 'rsa2048:aes128cfb', '-c', 'other.ctx');
+    tpm('readpublic', '-c', 'other.ctx', '-o', 'other.pub');
+    tpm('makecredential', '-e', 'other.pub', '-s', 'secret', '-n', name, '-o', 'cred.bad');
+    expectNotActivated(/0x/);
+  });
+
   test.each(['rsa', 'ecc', 'ecc384'])('%s: create, load, sign; OpenSSL verifies', (alg) => {
     tpm('createprimary', '-C', 'o', '-c', 'prim.ctx');
     tpm('create', '-C', 'prim.ctx', '-G', alg, '-u', 'k.pub', '-r', 'k.priv');

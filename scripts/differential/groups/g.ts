@@ -12,7 +12,8 @@ const INITRAMFS: Op = { op: 'write', path: '/tmp/rd', data: { build: 'initramfs.
 const UNLOAD = 1;
 const ON_CRASH = 2;
 
-const HASHES = ['sha1', 'md5', 'sha256', 'sha384', 'sha512', 'sha224', 'rmd160'] as const;
+/** Those that a case can hold of a kernel image, which it does not have itself. */
+const HASHES = ['sha1', 'md5', 'sha256', 'sha384', 'sha512', 'sha224'] as const;
 const TEMPLATES = ['ima-ng', 'ima-ngv2', 'ima-sig', 'ima-sigv2', 'ima-buf', 'ima-modsig', 'evm-sig'] as const;
 
 /** The form of entries: a template, rarely the one that cannot be restored, or a list of fields. */

@@ -28,7 +28,7 @@ function offline(view: View, edits: readonly StepForm[]): readonly StepForm[] {
 }
 
 const edit = (f: FileView, more: object, note: string): StepForm => ({
-  op: 'offline_edit',
+  op: 'disk_edit',
   disk: f.disk,
   path: f.inside,
   ...more,

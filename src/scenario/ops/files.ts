@@ -152,9 +152,14 @@ const open = defineOp({
 const memfd = defineOp({
   name: 'memfd',
   help: 'memfd_create into a slot, and a write when data is given',
-  args: { slot: SLOT, name: z.string().optional(), data: DATA.optional() },
+  args: {
+    slot: SLOT,
+    name: z.string().optional(),
+    data: DATA.optional(),
+    mflags: NUMBER.optional().describe('1 close-on-exec (default), 2 sealing allowed, 3 both, 0 neither.'),
+  },
   run({ actor }, args) {
-    const fd = actor.sys.memfdCreate(args.name ?? 'm', MFD_CLOEXEC);
+    const fd = actor.sys.memfdCreate(args.name ?? 'm', num(args.mflags, MFD_CLOEXEC));
     if (!fd.ok) return result(fd.errno);
     actor.setSlot(args.slot ?? 'f', fd.value);
     if (args.data === undefined) return { err: 'OK' };
@@ -173,6 +178,13 @@ export function onSlot(
   const fd = actor.fd(slot);
   return fd === undefined ? { err: 'EBADF' } : run(actor.sys, fd, slot);
 }
+
+const addSeals = defineOp({
+  name: 'add_seals',
+  help: 'seals the memfd of a slot (F_ADD_SEALS): 1 seal, 2 shrink, 4 grow, 8 write, added up',
+  args: { slot: SLOT, seals: NUMBER },
+  run: (context, args) => onSlot(context, args, (sys, fd) => result(sys.addSeals(fd, num(args.seals, 0)))),
+});
 
 const close = defineOp({
   name: 'close',
@@ -275,6 +287,7 @@ export const FILE_OPS: readonly OpDeclaration[] = [
   cat,
   open,
   memfd,
+  addSeals,
   close,
   dup,
   writefd,

@@ -123,7 +123,7 @@ const policyRow = defineOp({
 });
 
 /** Serial of a keyring: a number as it stands, `%name` looked up in /proc/keys; 0 when it is not there. */
-function findRing(sys: Sys, ring: string | number): number | string {
+export function findRing(sys: Sys, ring: string | number): number | string {
   const text = String(ring);
   if (!text.startsWith('%')) return num(text, 0);
   const name = text.slice(1);

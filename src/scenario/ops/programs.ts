@@ -1,6 +1,7 @@
 // Operations that run or map code: exec, fexec, memory mappings, kernel modules, kexec.
 
 import { z } from 'zod';
+import { fromLatin1 } from '../../base/bytes.ts';
 import type { Result } from '../../base/errno.ts';
 import type { ExecOutcome } from '../../kernel/api.ts';
 import { O_CLOEXEC, PROT_EXEC, PROT_READ, PROT_WRITE } from '../../vfs/constants.ts';
@@ -149,6 +150,20 @@ const pokemap = defineOp({
   },
 });
 
+const peekmap = defineOp({
+  name: 'peekmap',
+  help: 'loads bytes from the start of a kept mapping and returns them as text',
+  args: { map: MAP, n: NUMBER.optional().describe('How many; default 16.') },
+  run({ actor }, args) {
+    const kept = actor.map(args.map ?? '');
+    if (kept === undefined) return { err: 'EBADF' };
+    const bytes = actor.sys.peek(kept.mapping, 0, num(args.n, 16));
+    if (!bytes.ok) throw new ActorKilled(SIGSEGV);
+    const end = bytes.value.indexOf(0);
+    return { err: 'OK', text: fromLatin1(end < 0 ? bytes.value : bytes.value.subarray(0, end)) };
+  },
+});
+
 const finitModule = defineOp({
   name: 'finit_module',
   help: 'opens a module file and loads it with finit_module(2)',
@@ -211,9 +226,27 @@ const kexecFile = defineOp({
 
 const kexecLoad = defineOp({
   name: 'kexec_load',
-  help: 'kexec_load(2) without segments',
-  args: { kflags: NUMBER.optional() },
-  run: ({ actor: { sys } }, args) => result(sys.kexecLoad(num(args.kflags, 0))),
+  help: 'reads a kernel (and an initrd) itself and loads them with kexec_load(2); without a path it unloads',
+  args: {
+    kflags: NUMBER.optional(),
+    path: PATH.optional(),
+    initrd: z.string().optional(),
+    cmdline: z.string().optional(),
+  },
+  run({ actor: { sys } }, args) {
+    const flags = num(args.kflags, 0);
+    if (args.path === undefined) return result(sys.kexecLoad(flags));
+    const kernel = slurp(sys, args.path);
+    if (!kernel.ok) return failedAt('open', kernel.errno);
+    const initrd = args.initrd === undefined ? null : slurp(sys, args.initrd);
+    if (initrd !== null && !initrd.ok) return failedAt('open_initrd', initrd.errno);
+    const segments = {
+      cmdline: args.cmdline ?? '',
+      kernelLength: kernel.value.length,
+      initrdLength: initrd === null ? null : initrd.value.length,
+    };
+    return result(sys.kexecLoad(flags, segments));
+  },
 });
 
 const personality = defineOp({
@@ -243,6 +276,7 @@ export const PROGRAM_OPS: readonly OpDeclaration[] = [
   mprotect,
   munmap,
   pokemap,
+  peekmap,
   finitModule,
   initModule,
   deleteModule,

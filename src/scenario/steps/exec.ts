@@ -2,8 +2,10 @@
 // the check of a program and its use is told in this way.
 
 import * as z from 'zod';
+import { fail, type Result } from '../../base/errno.ts';
+import type { Pid } from '../../kernel/api.ts';
 import { execTable } from '../../kernel/exec.machine.ts';
-import { ARGV, argvOf, outcome } from '../ops/programs.ts';
+import { ARGV, type Argv, argvOf, outcome } from '../ops/programs.ts';
 import type { OpResult } from '../ops/types.ts';
 import { ActorCursor } from '../session.ts';
 import { defineStep, type StartedProgram, type StepContext } from './types.ts';
@@ -37,15 +39,30 @@ function reap(context: StepContext, name: string, { program, parent }: Found): O
   return sys.execFinish === undefined ? { err: 'ENOSYS' } : outcome(sys.execFinish(program.pid));
 }
 
+function beginIn(
+  actor: ActorCursor,
+  args: Argv & { readonly path?: string | undefined; readonly slot?: string | undefined },
+): Result<Pid> | undefined {
+  const { path, slot } = args;
+  if (slot === undefined) return actor.sys.execBegin?.(path ?? '', argvOf(path ?? '', args));
+  const fd = actor.fd(slot);
+  return fd === undefined ? fail('EBADF') : actor.sys.fexecBegin?.(fd, argvOf('x', args));
+}
+
 const begin = defineStep({
   name: 'exec_begin',
   help: 'forks and opens a program for execve, and stops there (phase `opened`)',
-  args: { path: z.string(), ...ARGV, name: NAME },
+  args: {
+    path: z.string().optional(),
+    slot: z.string().optional().describe('An open file instead of a path.'),
+    ...ARGV,
+    name: NAME,
+  },
   run: (context, args) => {
     const name = args.name ?? DEFAULT_NAME;
     if (context.memory.programs[name] !== undefined) return { err: 'EBUSY' };
     const actor = context.actor();
-    const begun = actor.sys.execBegin?.(args.path, argvOf(args.path, args));
+    const begun = beginIn(actor, args);
     if (begun === undefined) return { err: 'ENOSYS' };
     if (!begun.ok) return { err: begun.errno };
     keep(context, name, { pid: begun.value, parent: actor.key });

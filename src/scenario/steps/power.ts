@@ -1,12 +1,12 @@
-// Steps of somebody who stands before the machine: power button, plug, lid, reset line of the TPM, and the
-// disk in another computer. After a boot the processes of the scenario are new ones.
+// Steps of somebody who stands before the machine: power button, plug, lid, reset line of the TPM; and of the
+// next kernel without firmware. After a boot the processes of the scenario are new ones.
 
 import { Map as ImmutableMap } from 'immutable';
 import * as z from 'zod';
+import { fromLatin1, latin1 } from '../../base/bytes.ts';
 import type { BootChange, PowerApi } from '../../kernel/api.ts';
-import { contentOf, DATA, type OpResult, result } from '../ops/types.ts';
+import { type OpResult, result } from '../ops/types.ts';
 import { bootSchema } from '../schema.ts';
-import { modeText, ownerText } from '../schema-data.ts';
 import { startUserSpace } from '../userland.ts';
 import { defineStep, type StepContext } from './types.ts';
 
@@ -40,13 +40,51 @@ function withPower(context: StepContext, use: (power: PowerApi) => OpResult): Op
   return power === undefined ? { err: 'ENOSYS' } : use(power);
 }
 
+/** Memory of the carried list that was overwritten, or lost at its end. */
+function damage(args: {
+  readonly cut?: number | undefined;
+  readonly replace?: string | undefined;
+  readonly by?: string | undefined;
+}): (segment: Uint8Array) => Uint8Array {
+  return (segment) => {
+    const kept = segment.slice(0, args.cut ?? segment.length);
+    const at = args.replace === undefined ? -1 : fromLatin1(kept).indexOf(args.replace);
+    if (at >= 0) kept.set(latin1(args.by ?? ''), at);
+    return kept;
+  };
+}
+
 const kexecReboot = defineStep({
   name: 'kexec_reboot',
   help: 'kexec -e: all processes end and the kernel that was loaded boots, on the same disks and the same TPM',
+  args: {
+    cut: z.int().min(0).optional().describe('Bytes of the carried list that are left of it in memory.'),
+    replace: z.string().min(1).optional().describe('Text in the carried list that somebody overwrites,'),
+    by: z.string().optional().describe('and what stands there then; of the same length.'),
+  },
+  run: (context, args) => {
+    const { machine } = context.session;
+    if (args.replace !== undefined && args.by?.length !== args.replace.length) return { err: 'EINVAL' };
+    const err = machine.kexecReboot === undefined ? 'ENOSYS' : machine.kexecReboot(damage(args));
+    return err === 0 ? rebooted(context) : { err };
+  },
+});
+
+const kexecPrepare = defineStep({
+  name: 'kexec_prepare',
+  help: 'kexec -e as far as the reboot notifiers, which copy the list; processes run until kexec_reboot',
+  args: {},
+  run: ({ session: { machine } }) =>
+    machine.kexecPrepare === undefined ? { err: 'ENOSYS' } : result(machine.kexecPrepare()),
+});
+
+const crash = defineStep({
+  name: 'crash',
+  help: 'makes the kernel panic (sysrq c); a kernel that was loaded for this takes over',
   args: {},
   run: (context) => {
     const { machine } = context.session;
-    const err = machine.kexecReboot === undefined ? 'ENOSYS' : machine.kexecReboot();
+    const err = machine.crash === undefined ? 'ENOSYS' : machine.crash();
     return err === 0 ? rebooted(context) : { err };
   },
 });
@@ -148,47 +186,10 @@ const tpmReset = defineStep({
     }),
 });
 
-const offlineEdit = defineStep({
-  name: 'offline_edit',
-  help: 'changes a file of a disk in another computer while the machine is off; no hook of the machine sees it',
-  args: {
-    disk: z.string().describe('Name of the disk, such as vdc.'),
-    path: z.string().regex(/^\//, 'an absolute path').describe('Path on the disk.'),
-    data: DATA.optional(),
-    mode: modeText.optional(),
-    owner: ownerText.optional(),
-    xattr: z.string().optional().describe('Attribute that gets `value`; without a value it is removed.'),
-    value: DATA.optional(),
-    directory: z.boolean().optional().describe('Makes a directory.'),
-    symlink: z.string().optional().describe('Makes a symbolic link to this path.'),
-    rename: z.string().optional().describe('New path.'),
-    remove: z.boolean().optional().describe('Removes the file before anything else is done.'),
-  },
-  outside: true,
-  run: ({ session: { machine } }, args) => {
-    if (machine.editDisk === undefined) return { err: 'ENOSYS' };
-    const { disk, path, data, mode, owner, xattr, value, directory, symlink, rename, remove } = args;
-    const [uid = 0, gid = 0] = (owner ?? '').split(':').map(Number);
-    const label = value === undefined ? null : contentOf(value);
-    const err = machine.editDisk(disk, {
-      path,
-      ...(data === undefined ? {} : { content: contentOf(data) }),
-      ...(mode === undefined ? {} : { mode: Number.parseInt(mode, 8) }),
-      ...(owner === undefined ? {} : { owner: { uid, gid } }),
-      ...(xattr === undefined
-        ? {}
-        : { xattr: { name: xattr, value: label?.kind === 'bytes' ? label.bytes : null } }),
-      ...(directory === undefined ? {} : { directory }),
-      ...(symlink === undefined ? {} : { symlink }),
-      ...(rename === undefined ? {} : { rename }),
-      ...(remove === undefined ? {} : { remove }),
-    });
-    return result(err);
-  },
-});
-
 export const POWER_STEPS = [
   kexecReboot,
+  kexecPrepare,
+  crash,
   powerCycle,
   powerOff,
   powerOn,
@@ -196,5 +197,4 @@ export const POWER_STEPS = [
   suspend,
   resume,
   tpmReset,
-  offlineEdit,
 ];

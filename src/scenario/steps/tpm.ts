@@ -3,15 +3,15 @@
 // raw command bytes.
 
 import * as z from 'zod';
-import { EMPTY, equalBytes, toHex, utf8 } from '../../base/bytes.ts';
+import { EMPTY, equalBytes, toHex } from '../../base/bytes.ts';
 import { crypto, type HashName } from '../../crypto/provider.ts';
-import { describeRc } from '../../tpm/rc.ts';
 import { looseHex } from '../data.ts';
 import { bytesOf, DATA, type OpResult } from '../ops/types.ts';
 import { type BankValues, checkQuote } from '../quote-check.ts';
-import { BANK_NAMES, bankName, hexText } from '../schema-data.ts';
+import { bankName, hexText } from '../schema-data.ts';
 import {
   AK_TYPES,
+  type AkType,
   type BankSelection,
   createAk,
   flushContext,
@@ -24,48 +24,18 @@ import {
   type TpmPort,
   quote as tpmQuote,
 } from '../tpm-client.ts';
+import {
+  answered,
+  NO_TPM,
+  NONCE,
+  nonceBytes,
+  PCR,
+  PCRS,
+  portOf,
+  QUOTE_NAME,
+  selectionOf,
+} from './tpm-common.ts';
 import { defineStep, type KeptQuote, type StepContext } from './types.ts';
-
-const PCR = z.int().min(0).max(23).describe('Number of the register.');
-const PCRS = z
-  .union([
-    z.array(PCR).min(1),
-    z.partialRecord(bankName, z.array(PCR).min(1)).describe('Bank: numbers, such as `sha256: [0, 10]`.'),
-  ])
-  .describe('Numbers of the registers (of the sha256 bank), or numbers for each bank.');
-const NONCE = z
-  .union([z.string(), z.strictObject({ hex: hexText })])
-  .describe("The verifier's nonce, as text or {hex}.");
-const QUOTE_NAME = z.string().describe('Name of the quote; default `quote`.');
-
-const ascending = (pcrs: readonly number[]): number[] => [...new Set(pcrs)].sort((a, b) => a - b);
-
-function selectionOf(form: z.infer<typeof PCRS>): readonly BankSelection[] {
-  if (Array.isArray(form)) return [{ bank: 'sha256', pcrs: ascending(form) }];
-  const named = form as { readonly [bank in HashName]?: readonly number[] };
-  return BANK_NAMES.flatMap((bank) => {
-    const pcrs = named[bank];
-    return pcrs === undefined ? [] : [{ bank, pcrs: ascending(pcrs) }];
-  });
-}
-
-function nonceBytes(form: string | { readonly hex: string } | undefined): Uint8Array {
-  if (form === undefined) return EMPTY;
-  return typeof form === 'string' ? utf8(form) : looseHex(form.hex);
-}
-
-/** The door to the machine's TPM, null when it has none. */
-function portOf(context: StepContext): TpmPort | null {
-  const { tpm } = context.session.machine as unknown as { readonly tpm?: TpmPort | null };
-  return tpm ?? null;
-}
-
-const NO_TPM: OpResult = { err: 'ENODEV' };
-
-/** The call itself works; what the TPM says is in `rc`. */
-function answered(rc: number): OpResult {
-  return { err: 'OK', rc, rc_text: describeRc(rc) };
-}
 
 /** Values of the selected registers; a response code when the TPM refuses, null when a bank is not there. */
 function readBanks(port: TpmPort, selection: readonly BankSelection[]): readonly BankValues[] | number {
@@ -83,6 +53,40 @@ function verdict(kept: KeptQuote, nonce: Uint8Array, banks: readonly BankValues[
   return { ...found, verifies: found.signature && found.nonce && found.pcrs };
 }
 
+interface QuoteArgs {
+  readonly pcrs: z.infer<typeof PCRS>;
+  readonly nonce?: z.infer<typeof NONCE> | undefined;
+  readonly key?: AkType | undefined;
+  readonly name?: string | undefined;
+}
+
+/** A quote of that TPM, kept for later steps. */
+export function madeQuote(context: StepContext, port: TpmPort, args: QuoteArgs): OpResult {
+  const selection = selectionOf(args.pcrs);
+  const banks = readBanks(port, selection);
+  if (typeof banks === 'number') return answered(banks);
+  if (banks.some((b) => b.values.length !== b.pcrs.length)) return { err: 'EINVAL' };
+  const key = createAk(port, args.key ?? 'ecc');
+  if (key.value === null) return answered(key.rc);
+  const nonce = nonceBytes(args.nonce);
+  const made = tpmQuote(port, key.value.handle, nonce, pcrSelection(selection));
+  flushContext(port, key.value.handle);
+  if (made.value === null) return answered(made.rc);
+  const kept: KeptQuote = { ...made.value, publicArea: key.value.publicArea, banks, nonce };
+  const name = args.name ?? 'quote';
+  context.memory = {
+    ...context.memory,
+    quotes: { ...context.memory.quotes, [name]: kept },
+    lastQuote: name,
+  };
+  return {
+    ...answered(0),
+    attest: toHex(kept.attest),
+    signed: toHex(kept.signature),
+    ...verdict(kept, nonce, banks),
+  };
+}
+
 const quote = defineStep({
   name: 'quote',
   help: 'asks the TPM for a quote over registers, signed by an attestation key that it makes for it',
@@ -94,30 +98,7 @@ const quote = defineStep({
   },
   run: (context, args) => {
     const port = portOf(context);
-    if (port === null) return NO_TPM;
-    const selection = selectionOf(args.pcrs);
-    const banks = readBanks(port, selection);
-    if (typeof banks === 'number') return answered(banks);
-    if (banks.some((b) => b.values.length !== b.pcrs.length)) return { err: 'EINVAL' };
-    const key = createAk(port, args.key ?? 'ecc');
-    if (key.value === null) return answered(key.rc);
-    const nonce = nonceBytes(args.nonce);
-    const made = tpmQuote(port, key.value.handle, nonce, pcrSelection(selection));
-    flushContext(port, key.value.handle);
-    if (made.value === null) return answered(made.rc);
-    const kept: KeptQuote = { ...made.value, publicArea: key.value.publicArea, banks, nonce };
-    const name = args.name ?? 'quote';
-    context.memory = {
-      ...context.memory,
-      quotes: { ...context.memory.quotes, [name]: kept },
-      lastQuote: name,
-    };
-    return {
-      ...answered(0),
-      attest: toHex(kept.attest),
-      signed: toHex(kept.signature),
-      ...verdict(kept, nonce, banks),
-    };
+    return port === null ? NO_TPM : madeQuote(context, port, args);
   },
 });
 

@@ -3,6 +3,7 @@
 // the run's own memory.
 
 import type * as z from 'zod';
+import type { Visit } from '../../attest/state.ts';
 import { assert } from '../../base/assert.ts';
 import type { Pid } from '../../kernel/api.ts';
 import type { OpResult } from '../ops/types.ts';
@@ -20,11 +21,21 @@ export interface KeptQuote {
   readonly nonce: Uint8Array;
 }
 
+/** What an agent copied from the machine. */
+export interface KeptEvidence {
+  /** Parts of the measurement list, oldest first. */
+  readonly list: readonly Uint8Array[];
+  readonly eventlog: Uint8Array | null;
+}
+
 /** What steps remember between each other; a value, so that a fork of a run keeps its own. */
 export interface RunMemory {
   readonly quotes: { readonly [name: string]: KeptQuote };
   /** Name of the quote made last. */
   readonly lastQuote: string | null;
+  readonly evidence: { readonly [name: string]: KeptEvidence };
+  /** What a verifier remembers of the machine. */
+  readonly visits: { readonly [name: string]: Visit };
   /** Programs whose execve is under way or that run, by name. */
   readonly programs: { readonly [name: string]: StartedProgram };
 }
@@ -32,11 +43,17 @@ export interface RunMemory {
 /** A child of an actor between its fork and its end. */
 export interface StartedProgram {
   readonly pid: Pid;
-  /** Key of the actor that started it, and will wait for it. */
+  /** Key of the process that started it, and will wait for it. */
   readonly parent: string;
 }
 
-export const NO_MEMORY: RunMemory = { quotes: {}, lastQuote: null, programs: {} };
+export const NO_MEMORY: RunMemory = {
+  quotes: {},
+  lastQuote: null,
+  evidence: {},
+  visits: {},
+  programs: {},
+};
 
 export interface StepContext {
   session: Session;

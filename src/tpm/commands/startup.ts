@@ -106,7 +106,8 @@ export const startup = command({
       preStartupDrtm: ram.drtmPreStartup,
     });
     tpm.state = { ...tpm.state, life: step(startupTable, tpm.state.life, 'STARTUP'), saved: null };
-    tpm.emit('tpm.startup', { type, locality });
+    const hcrtm = ram.drtmPreStartup && type !== 'resume' ? { hcrtm: true } : {};
+    tpm.emit('tpm.startup', { type, locality, ...hcrtm });
     return {};
   },
 });

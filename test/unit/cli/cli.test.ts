@@ -198,6 +198,7 @@ describe('kisim explain, diff, export, schema, completion', () => {
     expect(kisim(['explain', at('passes.yaml'), 'frist']).err).toContain('did you mean `first`?');
     const pcr = kisim(['explain', '--pcr', '10', '--format', 'json', at('passes.yaml')]);
     expect((JSON.parse(pcr.out) as { about: string }[]).map((e) => e.about)).toEqual([
+      'TPM2_Startup (reset)',
       'boot_aggregate',
       '/mnt/a',
     ]);

@@ -7,7 +7,7 @@ import type { TraceEvent } from '../../../src/base/trace.ts';
 import { explainScenarioStep } from '../../../src/cli/explain.ts';
 import { play } from '../../../src/cli/play.ts';
 import { flagNames, IINT_FLAG_NAMES, iintFlagNames } from '../../../src/explain/iint-flags.ts';
-import { extendsOf } from '../../../src/explain/pcr.ts';
+import { registerLife } from '../../../src/explain/pcr.ts';
 import { ruleSentence } from '../../../src/explain/policy.ts';
 import { REMEDY_CODES } from '../../../src/explain/remedies.ts';
 import { explanationLines } from '../../../src/explain/render.ts';
@@ -114,13 +114,14 @@ steps:
   - { op: pcr_extend, pcr: 10, data: y }
 `),
     );
-    const records = extendsOf(events, 10).filter((r) => r.bank === 'sha256');
+    const records = registerLife(events, 10, 'sha256');
     expect(records.map((r) => [r.about, r.entry])).toEqual([
+      ['TPM2_Startup (reset)', null],
       ['boot_aggregate', 0],
       ['/mnt/a', 1],
-      ['a command from a program', null],
+      ['TPM2_PCR_Extend from a program', null],
     ]);
-    expect(records.map((r) => r.root.kind.split('.')[0])).toEqual(['boot', 'syscall', 'tpm']);
+    expect(records.map((r) => r.root.kind.split('.')[0])).toEqual(['boot', 'boot', 'syscall', 'tpm']);
     expect(machine.pcr('sha256', 10)).toEqual(
       Uint8Array.from(Buffer.from(records.at(-1)?.value ?? '', 'hex')),
     );

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../../src/base/bytes.ts';
+import { IPE_PROPERTIES, valueKey } from '../../../src/ipe/properties.ts';
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../../../src/vfs/constants.ts';
 import type { VerityInfo } from '../../../src/vfs/types.ts';
 import { type FakeFile, TASK, World } from './world.ts';
@@ -197,5 +198,31 @@ describe('access record', () => {
     expect(exec(p, PLAIN)).toBe(0);
     expect(p.records().at(-1)).toContain('enforcing=0');
     expect(p.reasons().at(-1)).toBe('ipe.denied_permissive');
+  });
+});
+
+describe('properties of one value', () => {
+  const verity = { alg: 'sha256', digest: Uint8Array.of(1, 2) };
+  const context = { initramfs: true, inode: { verity }, device: null, fsVeritySigned: true } as never;
+
+  it.each(IPE_PROPERTIES.map((p) => [p.name, p] as const))(
+    '%s holds with that value and no other',
+    (_, property) => {
+      const now = property.valueNow?.(context) ?? null;
+      const values = [
+        true,
+        false,
+        verity,
+        { alg: 'sha512', digest: verity.digest },
+        { ...verity, digest: Uint8Array.of(1) },
+      ];
+      const holds = values.filter((v) => property.evaluate(context, v));
+      expect(holds.map(valueKey)).toEqual(now === null ? [] : [valueKey(now)]);
+    },
+  );
+
+  it('digests are equal by algorithm and bytes', () => {
+    expect(valueKey(verity)).toBe('sha256:0102');
+    expect(valueKey({ alg: 'sha256', digest: Uint8Array.of(1, 2) })).toBe(valueKey(verity));
   });
 });

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { concat, fromHex, latin1, utf8 } from '../../../src/base/bytes.ts';
-import { exitStatus, readElfHeader, readModule, readProgramHeaders } from '../../../src/kernel/elf.ts';
+import {
+  entrySegment,
+  exitStatus,
+  readElfHeader,
+  readModule,
+  readProgramHeaders,
+} from '../../../src/kernel/elf.ts';
 import { scriptInterpreter } from '../../../src/kernel/exec.ts';
 import { bzImage, kernelModule, program } from '../../../src/kernel/images.ts';
 import { isBzImage } from '../../../src/kernel/kexec.ts';
@@ -9,7 +15,11 @@ import { splitModuleSignature } from '../../../src/kernel/module.ts';
 function statusOf(bytes: Uint8Array): number | null {
   const header = readElfHeader(bytes);
   const programs = header === null ? null : readProgramHeaders(bytes, header);
-  return header === null || programs === null ? null : exitStatus(bytes, header, programs);
+  if (header === null || programs === null) return null;
+  const segment = entrySegment(header, programs);
+  return segment === undefined
+    ? null
+    : exitStatus(bytes.subarray(segment.offset + header.entry - segment.vaddr));
 }
 
 describe('ELF files', () => {

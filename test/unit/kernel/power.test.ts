@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { initialTransition, transition } from 'xstate';
-import { EMPTY, fromHex, toHex, utf8 } from '../../../src/base/bytes.ts';
+import { concat, EMPTY, fromHex, toHex, utf8 } from '../../../src/base/bytes.ts';
 import { type KernelProfile, PROFILES } from '../../../src/base/profile.ts';
+import { crypto } from '../../../src/crypto/provider.ts';
 import { Machine } from '../../../src/kernel/machine.ts';
 import { powerMachine, powerTable } from '../../../src/kernel/power.machine.ts';
 import { clockInfo } from '../../../src/tpm/clock.ts';
@@ -233,6 +234,9 @@ describe('sleep', () => {
     expect(pcr(m, 7) === '00'.repeat(32)).toBe(empty);
     expect(pcr(m, 10)).toBe('00'.repeat(32));
     expect(counters(m).reset).toBe(2);
+    const error = crypto().hash('sha256', fromHex('01000000'));
+    const spoilt = toHex(crypto().hash('sha256', concat(new Uint8Array(32), error)));
+    expect(pcr(m, 3)).toBe(empty ? '00'.repeat(32) : spoilt);
   });
 
   it('silent firmware leaves a TPM that wants TPM2_Startup', () => {
@@ -311,6 +315,11 @@ describe('a disk in another computer', () => {
     const edit = { path: '/a', content: { kind: 'bytes', bytes: utf8('other\n') }, mode: 0o4755 } as const;
     expect(m.editDisk('vdc', { ...edit, owner: { uid: 1, gid: 2 } })).toBe(0);
     expect(m.editDisk('vdc', { path: '/a', xattr: { name: 'security.ima', value: utf8('x') } })).toBe(0);
+    const copied = { path: '/b', xattr: { name: 'security.ima', value: '/a' } };
+    expect(m.editDisk('vdc', copied)).toBe(0);
+    expect(m.editDisk('vdc', { ...copied, path: '/a', xattr: { name: 'user.n', value: '/b' } })).toBe(
+      'ENODATA',
+    );
     expect(m.editDisk('vdc', { path: '/d', directory: true })).toBe(0);
     expect(m.editDisk('vdc', { path: '/l', symlink: '/a' })).toBe(0);
     expect(m.editDisk('vdc', { path: '/b', rename: '/d/c' })).toBe(0);
@@ -325,6 +334,7 @@ describe('a disk in another computer', () => {
       'ENOENT',
     ]);
     expect(sys.getxattr('/mnt/a', 'security.ima')).toMatchObject({ ok: true, value: utf8('x') });
+    expect(sys.getxattr('/mnt/d/c', 'security.ima')).toMatchObject({ ok: true, value: utf8('x') });
     const now = sys.stat('/mnt/a');
     if (!before.ok || !now.ok) throw new Error('stat');
     expect(now.value).toMatchObject({ ino: before.value.ino, uid: 1, gid: 2 });
@@ -351,5 +361,55 @@ describe('a disk in another computer', () => {
     expect(m.editDisk('vdc', { path: '/a', remove: true })).toBe('EBUSY');
     m.power.off('abrupt');
     expect(m.editDisk('vdx', { path: '/a', remove: true })).toBe('ENODEV');
+  });
+});
+
+describe('blocks of a disk', () => {
+  it('show what was written below a cached file once the cache is gone', () => {
+    const m = machine({ disks: [disk({ '/old': file('old file\n') })] });
+    const sys = m.sys(1);
+    expect(write(sys, '/mnt/f', 'good')).toBe(0);
+    const fd = sys.open('/mnt/f', 2);
+    if (!fd.ok) throw new Error(fd.errno);
+    sys.fsync(fd.value);
+    const dev = sys.open('/dev/vdc', 1);
+    if (!dev.ok) throw new Error(dev.errno);
+    expect(sys.pwrite(dev.value, utf8('evil'), 421 * 4096)).toMatchObject({ ok: true });
+    expect(read(sys, '/mnt/f')).toBe('good');
+    m.power.off('orderly');
+    m.power.on();
+    mountAll(m);
+    expect(read(m.sys(1), '/mnt/f')).toBe('evil');
+    expect(read(m.sys(1), '/mnt/old')).toBe('old file\n');
+    // A second file gets the next block, not the first one again.
+    expect(write(m.sys(1), '/mnt/g', 'more')).toBe(0);
+    m.power.reset('orderly');
+    mountAll(m);
+    expect([read(m.sys(1), '/mnt/f'), read(m.sys(1), '/mnt/g')]).toEqual(['evil', 'more']);
+  });
+});
+
+describe('a disk that is not mounted on a machine that runs', () => {
+  it('can be edited as well: whole files, blocks anew, mounts as they were', () => {
+    const files = { '/a': file('a\n', 0o750), '/b': file('b\n') };
+    const m = machine({ disks: [disk(files), disk({ '/x': file('x\n') }, 'vdd')] });
+    const sys = m.sys(1);
+    sys.setxattr('/mnt/a', 'user.n', utf8('1'));
+    sys.setxattr('/mnt/b', 'user.gone', utf8('1'));
+    expect(m.editDisk('vdc', { path: '/b', from: '/a' })).toBe('EBUSY');
+    expect(sys.umount('/mnt')).toBe(0);
+    const mounts = m.vfs.state.mounts;
+    expect(m.editDisk('vdc', { path: '/b', from: '/a' })).toBe(0);
+    expect(
+      m.editDisk('vdc', { path: '/c', from: '/a', content: { kind: 'bytes', bytes: utf8('c\n') } }),
+    ).toBe(0);
+    expect(m.editDisk('vdc', { path: '/c', from: '/none' })).toBe('ENOENT');
+    expect(m.vfs.state.mounts).toBe(mounts);
+    expect(sys.mount('/dev/vdc', '/mnt', 'ext4', [], '')).toBe(0);
+    expect([read(sys, '/mnt/b'), read(sys, '/mnt/c')]).toEqual(['a\n', 'c\n']);
+    expect(sys.listxattr('/mnt/b')).toMatchObject({ ok: true, value: ['user.n'] });
+    expect(sys.stat('/mnt/b')).toMatchObject({ ok: true, value: { mode: 0o100750 } });
+    expect(m.editDisk('vdd', { path: '/x', remove: true })).toBe(0);
+    expect(sys.umount('/mnt')).toBe(0);
   });
 });

@@ -23,6 +23,7 @@ const entry = (name: string, digest: string, more: Partial<ListEntry> = {}): Lis
 const ABC = 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
 
 const at: Situation = {
+  log: ['ima: No TPM chip found'],
   effects: {
     entries: [entry('/a', ABC), entry('/b_c', 'sha256:00ff00ff00ff00ff', { fields: { sig: '0302' } })],
     pcrs: [

@@ -54,7 +54,7 @@ describe('mistakes', () => {
     [
       'an unknown member of as',
       step('{ op: read, path: /a, as: { user: 5 } }'),
-      '4:33 unknown_key: unknown key `user` (known here: uid, euid, gid, actor)',
+      '4:33 unknown_key: unknown key `user` (known here: uid, euid, gid, actor, program)',
     ],
     [
       'a file that is two things',
@@ -82,7 +82,12 @@ describe('mistakes', () => {
       '5:28 duplicate: step 1 has the id `x` already',
     ],
     ['an unknown content form', step('{ op: write, path: /a, data: { txt: x } }'), '4:34 form'],
-    ['no steps', `${HEAD}steps: []\n`, '3:8 missing: there is no step'],
+    [
+      'a program with ids of its own',
+      step('{ op: read, path: /a, as: { program: p, uid: 1 } }'),
+      '`program` stands alone',
+    ],
+    ['no steps', `${HEAD}steps: []\n`, '3:8 missing: there is no step (add one, or a `check` part)'],
     [
       'a mode that is no text',
       `${HEAD}machine: { initramfs: { /x: { mode: 644 } } }\nsteps: [{ op: ls, path: / }]\n`,

@@ -92,7 +92,8 @@ describe('a machine that is not on', () => {
   it('does nothing that its programs would do', () => {
     const report = run(`
 steps:
-  - { op: offline_edit, disk: vdc, path: /a, data: "x", expect: { err: EBUSY } }
+  - { op: mount, src: /dev/vdc, target: /mnt, type: ext4 }
+  - { op: disk_edit, disk: vdc, path: /a, data: "x", expect: { err: EBUSY } }
   - { op: quote, pcrs: [10] }
   - { op: power_off }
   - { op: read, path: /proc/cmdline, expect: { err: ESRCH, result: { power: "off" } } }
@@ -101,8 +102,8 @@ steps:
   - { op: power_off, expect: { err: EINVAL } }
   - { op: reset, expect: { err: EINVAL } }
   - { op: tpm_reset, expect: { err: ENODEV } }
-  - { op: offline_edit, disk: vdc, path: /a, data: "x", mode: "4711", owner: "1:2", xattr: user.a, value: "v" }
-  - { op: offline_edit, disk: vdc, path: /none, remove: true, expect: { err: ENOENT } }
+  - { op: disk_edit, disk: vdc, path: /a, data: "x", mode: "4711", owner: "1:2", xattr: user.a, value: "v" }
+  - { op: disk_edit, disk: vdc, path: /none, remove: true, expect: { err: ENOENT } }
   - { op: power_on }
   - { op: power_on, expect: { err: EINVAL } }
   - { op: mount, src: /dev/vdc, target: /mnt, type: ext4 }
