@@ -115,6 +115,21 @@ function endWithNewline(file: string): void {
   if (!text.endsWith('\n')) writeFileSync(file, `${text}\n`);
 }
 
+/** A tool that makes the data of a case (openssl, for one) says no to what the case asks of it. */
+const TOOL_REFUSED = /RuntimeError: (openssl|evmctl|fsverity|veritysetup) (\S+)/;
+
+function bootCase(oracle: Oracle, file: string, result: string, env: NodeJS.ProcessEnv): string {
+  try {
+    return run(join(oracle.folder, 'run-case'), [file, result], env);
+  } catch (e) {
+    const tool = e instanceof Refusal ? TOOL_REFUSED.exec(e.message) : null;
+    if (tool === null) throw e;
+    throw new UselessRun(
+      `${basename(file, '.json')}: ${tool[1]} ${tool[2]} cannot make the data that the case names`,
+    );
+  }
+}
+
 /** Boots one case file and writes OUT/cases/NAME.json and OUT/records/NAME.json; returns what run-case said. */
 export function recordCase(oracle: Oracle, file: string, out: string): string {
   const name = basename(file, '.json');
@@ -122,7 +137,7 @@ export function recordCase(oracle: Oracle, file: string, out: string): string {
   const env = { ...process.env, ORACLE_BUILD: oracle.build };
   try {
     const result = join(work, `${name}.json`);
-    const said = run(join(oracle.folder, 'run-case'), [file, result], env);
+    const said = bootCase(oracle, file, result, env);
     const why = defect(JSON.parse(readFileSync(result, 'utf8')) as RawResult);
     if (why !== null) throw new UselessRun(`${name}: ${why}`);
     run('python3', [join(oracle.folder, 'split-result.py'), result, out], env);

@@ -37,6 +37,12 @@ export interface KernelSwitches {
    * a writer.
    */
   readonly execDeniesWriters: boolean;
+  /** "exec: Add a new AT_EXECVE_CHECK flag to execveat(2)" (6.14): asks without running anything. */
+  readonly execveCheck: boolean;
+  /** "ima: instantiate the bprm_creds_for_exec() hook" (6.14): IMA answers such a question. */
+  readonly imaExecveCheck: boolean;
+  /** "ipe: Add AT_EXECVE_CHECK support for script enforcement" (6.19): IPE answers it too. */
+  readonly ipeExecveCheck: boolean;
 }
 
 export interface KernelProfile {
@@ -65,6 +71,9 @@ const ALL_6_12_107: KernelSwitches = {
   bootAggregateOfBank: true,
   bootAggregateWithKernel: true,
   execDeniesWriters: true,
+  execveCheck: false,
+  imaExecveCheck: false,
+  ipeExecveCheck: false,
 };
 
 const OF_6_12_0: KernelSwitches = {
@@ -82,6 +91,28 @@ const OF_6_12_0: KernelSwitches = {
   bootAggregateOfBank: true,
   bootAggregateWithKernel: true,
   execDeniesWriters: false,
+  execveCheck: false,
+  imaExecveCheck: false,
+  ipeExecveCheck: false,
+};
+
+/** What later patches of 6.12.y brought had not come yet, but for the writers and the flag of new files. */
+const OF_6_14: KernelSwitches = {
+  ...OF_6_12_0,
+  newFileSurvivesSetattr: true,
+  execDeniesWriters: true,
+  execveCheck: true,
+  imaExecveCheck: true,
+};
+
+const OF_6_19: KernelSwitches = {
+  ...OF_6_14,
+  limitViolations: true,
+  keepDigsigOnOtherXattr: true,
+  lsmMatchErrorIsNoMatch: true,
+  kdumpWithoutList: true,
+  kexecCopyAtExecute: true,
+  ipeExecveCheck: true,
 };
 
 /** The options that the simulator asks for, as a distribution-like build sets them. */
@@ -172,6 +203,22 @@ export const PROFILES: { readonly [name: string]: KernelProfile } = {
     wordBits: 64,
     config: DEFAULT_CONFIG,
     switches: OF_6_12_0,
+  },
+  'linux-6.14': {
+    name: 'linux-6.14',
+    release: '6.14.0',
+    pageSize: 4096,
+    wordBits: 64,
+    config: DEFAULT_CONFIG,
+    switches: OF_6_14,
+  },
+  'linux-6.19': {
+    name: 'linux-6.19',
+    release: '6.19.0',
+    pageSize: 4096,
+    wordBits: 64,
+    config: DEFAULT_CONFIG,
+    switches: OF_6_19,
   },
 };
 

@@ -31,6 +31,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./diff.ts')).diffCommand(),
   },
   {
+    name: 'diff-policy',
+    summary: 'say exactly in which events two policies decide differently',
+    load: async () => (await import('./diff-policy.ts')).diffPolicyCommand(),
+  },
+  {
     name: 'lint',
     summary: 'check a policy or a scenario: the verdict of the kernel and every mistake with its place',
     load: async () => (await import('./lint.ts')).lintCommand(),

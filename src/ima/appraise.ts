@@ -5,7 +5,7 @@
 import { concat, equalBytes } from '../base/bytes.ts';
 import { type Err, negative } from '../base/errno.ts';
 import { enabled } from '../base/profile.ts';
-import { AUDIT_INTEGRITY_DATA } from '../integrity/audit.ts';
+import { AUDIT_INTEGRITY_DATA, AUDIT_INTEGRITY_USERSPACE } from '../integrity/audit.ts';
 import { integrityDigsigVerify } from '../integrity/digsig.ts';
 import { HASH_ALGO_NAME, hashAlgo, kernelHash } from '../integrity/hash-info.ts';
 import * as S from '../integrity/status.ts';
@@ -192,6 +192,8 @@ export interface Appraisal {
   readonly pathname: string;
   readonly label: Label;
   readonly modsig: Modsig | null;
+  /** The verdict is for an interpreter to enforce, so its record has a type of its own. */
+  readonly userspace: boolean;
 }
 
 export interface AppraisalOutcome {
@@ -260,6 +262,8 @@ function judge(
 
 /**
  * The appraisal table, its audit record, fix mode and the cached status.
+ * @deviation Before "ima: Fix stack-out-of-bounds in is_bprm_creds_for_exec()" (7.0) the type of a record of an
+ * execution came from memory beside the stack frame; here it is what was meant.
  * @kernel security/integrity/ima/ima_appraise.c ima_appraise_measurement()
  */
 export function appraiseMeasurement(ima: ImaCursor, a: Appraisal, before: Iint): AppraisalOutcome {
@@ -293,7 +297,7 @@ export function appraiseMeasurement(ima: ImaCursor, a: Appraisal, before: Iint):
   if (passed) iint = iintStep(iint, passEvent(a.func));
   else {
     auditMessage(ima, a.task, {
-      type: AUDIT_INTEGRITY_DATA,
+      type: a.userspace ? AUDIT_INTEGRITY_USERSPACE : AUDIT_INTEGRITY_DATA,
       op: 'appraise_data',
       cause,
       name: a.pathname,

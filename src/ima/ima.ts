@@ -93,6 +93,17 @@ export class Ima implements ImaCursor {
     return err !== 0 ? err : this.#check(task, next, file, null, MAY_EXEC, C.CREDS_CHECK);
   }
 
+  /**
+   * Only for a program that asks (AT_EXECVE_CHECK): measured, appraised and audited as an execution.
+   * @kernel security/integrity/ima/ima_main.c ima_bprm_creds_for_exec()
+   */
+  bprmCredsForExec(task: VfsTask, file: FileId, next: Cred, isCheck: boolean): Err {
+    if (!isCheck || !this.env.profile.switches.imaExecveCheck) return 0;
+    const asked = { task, file, buf: null, mask: MAY_EXEC };
+    const err = processMeasurement(this, { ...asked, cred: task.cred, func: C.BPRM_CHECK, isCheck });
+    return err !== 0 ? err : processMeasurement(this, { ...asked, cred: next, func: C.CREDS_CHECK });
+  }
+
   /** @kernel security/integrity/ima/ima_main.c ima_read_file() */
   kernelReadFile(task: VfsTask, file: FileId, id: KernelReadId, contents: boolean): Err {
     // With the whole content the check comes after the read.

@@ -13,7 +13,7 @@ export type Region = readonly Box[];
 
 const MAY_ACCESS = 16;
 
-interface HookPlace {
+export interface HookPlace {
   readonly func: number;
   readonly mask: number;
   /** Only asked about appraisal and hash rules: ima_must_appraise(). */
@@ -88,8 +88,8 @@ export const MAX_ID = 0xfffffffe;
 /** Owners can be outside of what a mount maps: -1, which is larger than every id. */
 export const MAX_OWNER = 0xffffffff;
 
-/** Where each dimension stands in a box; labels and conditions of designs follow behind. */
-const DIM = {
+/** Where each dimension stands in a box; conditions of designs follow behind. */
+export const DIM = {
   hook: 0,
   fs: 1,
   uuid: 2,
@@ -105,7 +105,9 @@ const DIM = {
   fgroup: 12,
   keyring: 13,
   label: 14,
-  others: 15,
+  /** Six dimensions in the order of LSM_FIELDS. */
+  lsm: 15,
+  extras: 21,
 } as const;
 
 /** Dimensions that belong to the inode: what they hold is the same at every access to a file. */
@@ -139,7 +141,7 @@ function idPlaces(starts: readonly number[], max: number, op: IdOp, wanted: numb
   return places(starts.length, (i) => (starts[i] as number) <= max && fits(op, starts[i] as number, wanted));
 }
 
-interface FsPlace {
+export interface FsPlace {
   readonly name: string;
   readonly magic: string;
 }
@@ -152,11 +154,9 @@ function fsPlaces(rules: readonly ImaRule[]): readonly FsPlace[] {
   return [...known, ...free.flatMap((name) => magics.map((magic) => ({ name, magic })))];
 }
 
-/** Conditions that hold or do not, each for itself: labels, and what designs add. */
-const otherKeys = (rule: ImaRule): string[] => [
-  ...rule.lsm.flatMap((c, i) => (c === null ? [] : [`${LSM_FIELDS[i]}=${c.value}`])),
-  ...(rule.extra ?? []).map(({ keyword, op, value }) => `${keyword}${op}${value}`),
-];
+/** What designs add: conditions that hold or do not, each for itself. */
+const extraKeys = (rule: ImaRule): string[] =>
+  (rule.extra ?? []).map(({ keyword, op, value }) => `${keyword}${op}${value}`);
 
 /** An access as one place of every dimension stands for it. */
 export interface Access {
@@ -172,39 +172,47 @@ export interface Access {
   readonly fgroup: number;
   readonly keyring: string;
   readonly label: string;
+  /** Labels in the order of LSM_FIELDS; empty: one that no rule names. */
+  readonly lsm: readonly string[];
+  /** Conditions of designs that hold. */
+  readonly extras: readonly string[];
 }
 
 /** All accesses that a policy can tell apart, for one class of actions. */
 export class AccessSpace {
-  readonly #hooks: readonly HookPlace[];
-  readonly #fs: readonly FsPlace[];
-  readonly #uuids: readonly string[];
-  readonly #uids: readonly number[];
-  readonly #gids: readonly number[];
-  readonly #owners: readonly number[];
-  readonly #groups: readonly number[];
-  readonly #keyrings: readonly string[];
-  readonly #labels: readonly string[];
-  readonly #others: readonly string[];
-  readonly #full: Box;
+  readonly hooks: readonly HookPlace[];
+  readonly fs: readonly FsPlace[];
+  readonly uuids: readonly string[];
+  readonly uids: readonly number[];
+  readonly gids: readonly number[];
+  readonly owners: readonly number[];
+  readonly groups: readonly number[];
+  readonly keyrings: readonly string[];
+  readonly labels: readonly string[];
+  /** Values of each label that rules name, and another one. */
+  readonly lsm: readonly (readonly string[])[];
+  readonly extras: readonly string[];
+  readonly full: Box;
 
   constructor(rules: readonly ImaRule[], actions: number) {
     const asked = (actions & (C.APPRAISE | C.IMA_HASH)) !== 0;
-    this.#hooks = HOOK_PLACES.filter((h) => asked || h.mustAppraise !== true);
-    this.#fs = fsPlaces(rules);
-    this.#uuids = unique([...rules.flatMap((r) => (has(r, C.IMA_FSUUID) ? [r.fsuuid] : [])), OTHER]);
-    this.#uids = idStarts(rules, (r) => r.uid).filter((id) => id <= MAX_ID);
-    this.#gids = idStarts(rules, (r) => r.gid).filter((id) => id <= MAX_ID);
-    this.#owners = idStarts(rules, (r) => r.fowner);
-    this.#groups = idStarts(rules, (r) => r.fgroup);
-    this.#keyrings = unique([...rules.flatMap((r) => r.keyrings ?? []), OTHER]);
-    this.#labels = unique([...rules.flatMap((r) => r.label ?? []), OTHER]);
-    this.#others = unique(rules.flatMap(otherKeys));
-    const [u, g] = [this.#uids.length, this.#gids.length];
-    this.#full = [
-      ...[this.#hooks.length, this.#fs.length, this.#uuids.length, 2, u, u, u, 2, g, g, g],
-      ...[this.#owners.length, this.#groups.length, this.#keyrings.length, this.#labels.length],
-      ...this.#others.map(() => 2),
+    this.hooks = HOOK_PLACES.filter((h) => asked || h.mustAppraise !== true);
+    this.fs = fsPlaces(rules);
+    this.uuids = unique([...rules.flatMap((r) => (has(r, C.IMA_FSUUID) ? [r.fsuuid] : [])), OTHER]);
+    this.uids = idStarts(rules, (r) => r.uid).filter((id) => id <= MAX_ID);
+    this.gids = idStarts(rules, (r) => r.gid).filter((id) => id <= MAX_ID);
+    this.owners = idStarts(rules, (r) => r.fowner);
+    this.groups = idStarts(rules, (r) => r.fgroup);
+    this.keyrings = unique([...rules.flatMap((r) => r.keyrings ?? []), OTHER]);
+    this.labels = unique([...rules.flatMap((r) => r.label ?? []), OTHER]);
+    this.lsm = LSM_FIELDS.map((_, i) => unique([...rules.flatMap((r) => r.lsm[i]?.value ?? []), OTHER]));
+    this.extras = unique(rules.flatMap(extraKeys));
+    const [u, g] = [this.uids.length, this.gids.length];
+    this.full = [
+      ...[this.hooks.length, this.fs.length, this.uuids.length, 2, u, u, u, 2, g, g, g],
+      ...[this.owners.length, this.groups.length, this.keyrings.length, this.labels.length],
+      ...this.lsm.map((values) => values.length),
+      ...this.extras.map(() => 2),
     ].map(all);
   }
 
@@ -216,7 +224,7 @@ export class AccessSpace {
   }
 
   #with(change: { readonly [dim: number]: bigint }): Box {
-    return this.#full.map((places_, dim) => change[dim] ?? places_);
+    return this.full.map((places_, dim) => change[dim] ?? places_);
   }
 
   /** Keys and critical data: the hook, the real uid and the list of names. */
@@ -225,17 +233,17 @@ export class AccessSpace {
     const named = (names: readonly string[], list: readonly string[] | null): bigint =>
       places(names.length, (i) => list === null || list.includes(names[i] as string));
     const change: { [dim: number]: bigint } = {
-      [DIM.hook]: places(this.#hooks.length, (i) => this.#hooks[i]?.func === rule.func),
-      [DIM.keyring]: named(this.#keyrings, rule.keyrings),
-      [DIM.label]: named(this.#labels, rule.label),
+      [DIM.hook]: places(this.hooks.length, (i) => this.hooks[i]?.func === rule.func),
+      [DIM.keyring]: named(this.keyrings, rule.keyrings),
+      [DIM.label]: named(this.labels, rule.label),
     };
-    if (has(rule, C.IMA_UID)) change[DIM.uid] = idPlaces(this.#uids, MAX_ID, rule.uidOp, rule.uid);
+    if (has(rule, C.IMA_UID)) change[DIM.uid] = idPlaces(this.uids, MAX_ID, rule.uidOp, rule.uid);
     return [this.#with(change)];
   }
 
   #hookPlaces(rule: ImaRule): bigint {
-    return places(this.#hooks.length, (i) => {
-      const { func, mask } = this.#hooks[i] as HookPlace;
+    return places(this.hooks.length, (i) => {
+      const { func, mask } = this.hooks[i] as HookPlace;
       if (func === C.POST_SETATTR) return true;
       if (func === C.KEY_CHECK || func === C.CRITICAL_DATA) return false;
       if (has(rule, C.IMA_FUNC) && rule.func !== func) return false;
@@ -247,22 +255,24 @@ export class AccessSpace {
   #files(rule: ImaRule): Box[] {
     const change: { [dim: number]: bigint } = { [DIM.hook]: this.#hookPlaces(rule) };
     if (has(rule, C.IMA_FSMAGIC | C.IMA_FSNAME))
-      change[DIM.fs] = places(this.#fs.length, (i) => {
-        const { name, magic } = this.#fs[i] as FsPlace;
+      change[DIM.fs] = places(this.fs.length, (i) => {
+        const { name, magic } = this.fs[i] as FsPlace;
         return (
           (!has(rule, C.IMA_FSMAGIC) || magic === rule.fsmagic) &&
           (!has(rule, C.IMA_FSNAME) || name === rule.fsname)
         );
       });
     if (has(rule, C.IMA_FSUUID))
-      change[DIM.uuid] = places(this.#uuids.length, (i) => this.#uuids[i] === rule.fsuuid);
+      change[DIM.uuid] = places(this.uuids.length, (i) => this.uuids[i] === rule.fsuuid);
     if (has(rule, C.IMA_FOWNER))
-      change[DIM.fowner] = idPlaces(this.#owners, MAX_OWNER, rule.fownerOp, rule.fowner);
+      change[DIM.fowner] = idPlaces(this.owners, MAX_OWNER, rule.fownerOp, rule.fowner);
     if (has(rule, C.IMA_FGROUP))
-      change[DIM.fgroup] = idPlaces(this.#groups, MAX_OWNER, rule.fgroupOp, rule.fgroup);
-    for (const key of otherKeys(rule)) change[DIM.others + this.#others.indexOf(key)] = 1n;
-    const uids = idPlaces(this.#uids, MAX_ID, rule.uidOp, rule.uid);
-    const gids = idPlaces(this.#gids, MAX_ID, rule.gidOp, rule.gid);
+      change[DIM.fgroup] = idPlaces(this.groups, MAX_OWNER, rule.fgroupOp, rule.fgroup);
+    for (const [i, c] of rule.lsm.entries())
+      if (c !== null) change[DIM.lsm + i] = bit((this.lsm[i] as readonly string[]).indexOf(c.value));
+    for (const key of extraKeys(rule)) change[DIM.extras + this.extras.indexOf(key)] = 1n;
+    const uids = idPlaces(this.uids, MAX_ID, rule.uidOp, rule.uid);
+    const gids = idPlaces(this.gids, MAX_ID, rule.gidOp, rule.gid);
     const byUid = idCases(uids, has(rule, C.IMA_UID), has(rule, C.IMA_EUID), DIM.uid, DIM.setuid);
     const byGid = idCases(gids, has(rule, C.IMA_GID), has(rule, C.IMA_EGID), DIM.gid, DIM.setgid);
     return byUid.flatMap((u) => byGid.map((g) => this.#with({ ...change, ...u, ...g })));
@@ -272,37 +282,43 @@ export class AccessSpace {
   sameFile(a: Region, b: Region): boolean {
     const dims = [
       ...INODE_DIMS,
-      ...this.#others.flatMap((k, i) => (k.startsWith('obj_') ? [DIM.others + i] : [])),
+      ...LSM_FIELDS.flatMap((f, i) => (f.startsWith('obj_') ? [DIM.lsm + i] : [])),
     ];
     const meet = (x: Box, y: Box): boolean => dims.every((d) => ((x[d] as bigint) & (y[d] as bigint)) !== 0n);
-    return onFiles(this.#hooks, a).some((x) => onFiles(this.#hooks, b).some((y) => meet(x, y)));
+    return onFiles(this.hooks, a).some((x) => onFiles(this.hooks, b).some((y) => meet(x, y)));
   }
 
   /** Whether all accesses of a region only ask what a change of mode or owner would mean. */
   onlySetattr(region: Region): boolean {
-    const place = bit(this.#hooks.findIndex((h) => h.func === C.POST_SETATTR));
+    const place = bit(this.hooks.findIndex((h) => h.func === C.POST_SETATTR));
     return region.length > 0 && region.every((b) => b[DIM.hook] === place);
   }
 
   /** One access of a region. */
   example(region: Region): Access | null {
     const box = region[0];
-    if (box === undefined) return null;
+    return box === undefined ? null : this.access(box);
+  }
+
+  /** The first access of a box. */
+  access(box: Box): Access {
     const first = <T>(dim: number, of: readonly T[]): T => of[lowest(box[dim] as bigint)] as T;
-    const { func, mask } = first(DIM.hook, this.#hooks);
+    const { func, mask } = first(DIM.hook, this.hooks);
     return {
       func,
       mask,
-      fs: first(DIM.fs, this.#fs),
-      uuid: first(DIM.uuid, this.#uuids),
-      uids: [first(DIM.uid, this.#uids), first(DIM.euid, this.#uids), first(DIM.suid, this.#uids)],
-      gids: [first(DIM.gid, this.#gids), first(DIM.egid, this.#gids), first(DIM.sgid, this.#gids)],
+      fs: first(DIM.fs, this.fs),
+      uuid: first(DIM.uuid, this.uuids),
+      uids: [first(DIM.uid, this.uids), first(DIM.euid, this.uids), first(DIM.suid, this.uids)],
+      gids: [first(DIM.gid, this.gids), first(DIM.egid, this.gids), first(DIM.sgid, this.gids)],
       setuid: lowest(box[DIM.setuid] as bigint) === 1,
       setgid: lowest(box[DIM.setgid] as bigint) === 1,
-      fowner: first(DIM.fowner, this.#owners),
-      fgroup: first(DIM.fgroup, this.#groups),
-      keyring: first(DIM.keyring, this.#keyrings),
-      label: first(DIM.label, this.#labels),
+      fowner: first(DIM.fowner, this.owners),
+      fgroup: first(DIM.fgroup, this.groups),
+      keyring: first(DIM.keyring, this.keyrings),
+      label: first(DIM.label, this.labels),
+      lsm: this.lsm.map((values, i) => first(DIM.lsm + i, values)),
+      extras: this.extras.filter((_, i) => lowest(box[DIM.extras + i] as bigint) === 0),
     };
   }
 }
@@ -316,7 +332,7 @@ function onFiles(hooks: readonly HookPlace[], region: Region): Region {
   return region.filter((b) => ((b[DIM.hook] as bigint) & files) !== 0n);
 }
 
-function lowest(bits: bigint): number {
+export function lowest(bits: bigint): number {
   let i = 0;
   while ((bits & bit(i)) === 0n) i++;
   return i;

@@ -28,6 +28,8 @@ export interface ImaLintOptions {
   readonly templates?: readonly TemplateDesc[];
   /** Conditions that designs of the machine add. */
   readonly conditions?: readonly ConditionSyntax[];
+  /** Labels are taken as known to a security module; without it none is. */
+  readonly knowsLabels?: boolean;
 }
 
 /** A rule that the kernel accepts, with its place. */
@@ -253,6 +255,15 @@ function uploadErrno(text: string, ctx: ParseContext): Errno | null {
  * @kernel security/integrity/ima/ima_policy.c ima_parse_add_rule()
  */
 export function lintImaPolicy(text: string, options: ImaLintOptions = {}): LintReport {
+  const { verdict, errno, diagnostics } = readImaPolicy(text, options);
+  return { verdict, errno, diagnostics };
+}
+
+/** What lint says, and the rules with their places. */
+export function readImaPolicy(
+  text: string,
+  options: ImaLintOptions = {},
+): LintReport & { readonly rules: readonly PlacedRule[] } {
   const profile = options.profile ?? (PROFILES['linux-6.12.107'] as KernelProfile);
   const ctx: ParseContext = {
     profile,
@@ -260,7 +271,7 @@ export function lintImaPolicy(text: string, options: ImaLintOptions = {}): LintR
     defaultRulesActive: false,
     ...(options.conditions === undefined ? {} : { conditions: options.conditions }),
     mapId: (_kind, id) => (id === 0xffffffff ? null : id),
-    lsmKnows: () => false,
+    lsmKnows: () => options.knowsLabels === true,
   };
   const linter = new Linter(ctx);
   const lines = text.split('\n');
@@ -281,7 +292,8 @@ export function lintImaPolicy(text: string, options: ImaLintOptions = {}): LintR
     linter.report('note', lines.length, { text: ' ', offset: last.length }, NO_NEWLINE);
   const errno = uploadErrno(text, ctx);
   const verdict = errno === null ? 'accepted' : 'rejected';
-  return { verdict, errno, diagnostics: sortDiagnostics(linter.diagnostics) };
+  const { rules } = linter;
+  return { verdict, errno, diagnostics: sortDiagnostics(linter.diagnostics), rules };
 }
 
 const NO_RULE: LintNote = {

@@ -37,7 +37,7 @@ function setPolicy(ima: ImaCursor, change: Partial<PolicyState>): void {
 }
 
 /** @kernel security/integrity/ima/ima_policy.c ima_appraise_flag() */
-function appraiseFlag(func: number): number {
+export function appraiseFlag(func: number): number {
   switch (func) {
     case C.MODULE_CHECK:
       return C.IMA_APPRAISE_MODULES;

@@ -41,6 +41,8 @@ export interface AccessRequest {
   readonly buf: Uint8Array | null;
   readonly mask: number;
   readonly func: number;
+  /** The program only asks; what is refused is for it to enforce (AT_EXECVE_CHECK). */
+  readonly isCheck?: boolean;
 }
 
 const NO_LABEL: Label = { value: null, length: 0 };
@@ -264,7 +266,8 @@ class Access {
       this.reason = R['ima.blacklisted'];
       return;
     }
-    const request = { task, func, file, pathname: this.pathname, label, modsig };
+    const userspace = this.request.isCheck === true && func === C.BPRM_CHECK;
+    const request = { task, func, file, pathname: this.pathname, label, modsig, userspace };
     const verdict = appraiseMeasurement(this.ima, request, this.iint);
     this.iint = verdict.iint;
     this.rc = verdict.status;

@@ -14,6 +14,7 @@ export const AUDIT_INTEGRITY_PCR = 1804;
 export const AUDIT_INTEGRITY_RULE = 1805;
 export const AUDIT_INTEGRITY_EVM_XATTR = 1806;
 export const AUDIT_INTEGRITY_POLICY_RULE = 1807;
+export const AUDIT_INTEGRITY_USERSPACE = 1808;
 
 /** auid and ses of a task that no login set. */
 export const UNSET_ID = 4294967295;

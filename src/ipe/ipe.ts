@@ -71,6 +71,16 @@ export class Ipe {
     return this.#judge(task, file, 'EXECUTE', 'BPRM_CHECK');
   }
 
+  /**
+   * A program that only asks (AT_EXECVE_CHECK) is answered as if the file were to be executed, by kernels
+   * that have the hook.
+   * @kernel security/ipe/hooks.c ipe_bprm_creds_for_exec()
+   */
+  bprmCredsForExec(task: VfsTask, file: FileId, isCheck: boolean): Err {
+    if (!isCheck || !this.env.profile.switches.ipeExecveCheck) return 0;
+    return this.#judge(task, file, 'EXECUTE', 'BPRM_CREDS_FOR_EXEC');
+  }
+
   /** Looks at the effective protection. @kernel security/ipe/hooks.c ipe_mmap_file() */
   mmapFile(task: VfsTask, file: FileId | null, prot: number): Err {
     return (prot & PROT_EXEC) === 0 ? 0 : this.#judge(task, file, 'EXECUTE', 'MMAP');

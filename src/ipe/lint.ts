@@ -15,7 +15,14 @@ import { enabled, type KernelProfile } from '../base/profile.ts';
 import { ipeParsePolicy, kstrtou16 } from './parser.ts';
 import { IPE_PROPERTIES, type IpePropertySyntax } from './properties.ts';
 import { type IpeLine, type IpeWord, ipeLines } from './tokenizer.ts';
-import { IPE_OPS, type IpeAction, type IpeOp, type IpeParsedPolicy, type IpeRule } from './types.ts';
+import {
+  IPE_OPS,
+  type IpeAction,
+  type IpeDigest,
+  type IpeOp,
+  type IpeParsedPolicy,
+  type IpeRule,
+} from './types.ts';
 
 export interface IpeLintOptions {
   /** Properties that the language has; a design that adds one passes its own list. */
@@ -42,6 +49,15 @@ const DIGEST_SIZES: Readonly<Record<string, number>> = {
   md5: 16,
 };
 const FS_VERITY_ALGS: readonly string[] = ['sha256', 'sha512'];
+
+function algorithmsOf(property: string): readonly string[] {
+  return property === 'fsverity_digest' ? FS_VERITY_ALGS : Object.keys(DIGEST_SIZES);
+}
+
+/** Whether the kernel makes such a digest: a rule with another one never matches. */
+export function digestIsPossible(property: string, { alg, digest }: IpeDigest): boolean {
+  return algorithmsOf(property).includes(alg) && DIGEST_SIZES[alg] === digest.length;
+}
 
 class Linter {
   readonly diagnostics: Diagnostic[] = [];
@@ -271,7 +287,7 @@ class Linter {
 
   /** Digests that parse and can never match. */
   #deadDigest(word: IpeWord, property: string, alg: string, length: number): void {
-    const algs = property === 'fsverity_digest' ? FS_VERITY_ALGS : Object.keys(DIGEST_SIZES);
+    const algs = algorithmsOf(property);
     const never = 'the kernel accepts it, and the rule never matches';
     if (!algs.includes(alg)) {
       const plain = alg.toLowerCase().replace(/^(sha)-(\d+)$/, '$1$2');

@@ -19,7 +19,13 @@ export const IPE_OPS = [
 export type IpeOp = (typeof IPE_OPS)[number];
 
 /** Hooks as the audit record names them. */
-export type IpeHook = 'BPRM_CHECK' | 'MMAP' | 'MPROTECT' | 'KERNEL_READ' | 'KERNEL_LOAD';
+export type IpeHook =
+  | 'BPRM_CHECK'
+  | 'BPRM_CREDS_FOR_EXEC'
+  | 'MMAP'
+  | 'MPROTECT'
+  | 'KERNEL_READ'
+  | 'KERNEL_LOAD';
 
 export type IpeAction = 'ALLOW' | 'DENY';
 

@@ -241,6 +241,8 @@ export interface SyscallApi {
   exec(path: string, argv: readonly string[]): Result<ExecOutcome>;
   /** fork + execveat(fd, "", AT_EMPTY_PATH) + wait. */
   fexec(fd: number, argv: readonly string[]): Result<ExecOutcome>;
+  /** execveat(2) with AT_EXECVE_CHECK of a path or a descriptor, as an interpreter asks about a script. */
+  execveCheck(program: string | number, argv: readonly string[]): Err;
   /** FS_IOC_GETVERSION / SETVERSION on an open file. */
   getVersion(fd: number): Result<number>;
   setVersion(fd: number, generation: number): Err;

@@ -31,6 +31,7 @@ export interface LsmParameters {
 function ipeModule(ipe: Ipe): LsmModule {
   return {
     bprmCheck: (task, file) => ipe.bprmCheck(task, file),
+    bprmCredsForExec: (task, file, _next, isCheck) => ipe.bprmCredsForExec(task, file, isCheck),
     mmapFile: (task, file, _reqprot, prot) => ipe.mmapFile(task, file, prot),
     fileMprotect: (task, mapping, _reqprot, prot) => ipe.fileMprotect(task, mapping, prot),
     kernelReadFile: (task, file, id) => ipe.kernelReadFile(task, file, id),

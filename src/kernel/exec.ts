@@ -143,9 +143,24 @@ export function execOpen(k: Kernel, pid: Pid, source: ExecSource, argv: readonly
 
 function execPrepare(k: Kernel, task: Task, bprm: Binprm): ExecPhase {
   const cred = prepareExecCreds(task.cred);
-  const err = k.env.hooks.bprmCredsForExec(task, bprm.file);
+  const err = k.env.hooks.bprmCredsForExec(task, bprm.file, cred, false);
   if (err !== 0) return failExec(k, task, bprm, err);
   return move(k, task, bprm, 'PREPARED', { cred });
+}
+
+/**
+ * execveat with AT_EXECVE_CHECK: the file is opened as a program, the modules are asked, and nothing runs.
+ * Neither format nor interpreter is looked at; kernels that do not know the flag refuse it before all else.
+ * @kernel fs/exec.c do_open_execat(), bprm_execve()
+ */
+export function execveCheck(k: Kernel, task: Task, source: ExecSource): Err {
+  const opened = openExec(k, task, source);
+  if (!opened.ok) return opened.errno;
+  const cred = prepareExecCreds(task.cred);
+  const err = k.env.hooks.bprmCredsForExec(task, opened.value, cred, true);
+  k.env.trace.emit('exec.checked', { pid: task.pid, errno: err }, KERNEL_REASON['kernel.exec_only_checked']);
+  closeExec(k, task, opened.value);
+  return err;
 }
 
 /** @kernel fs/exec.c search_binary_handler(): the hook, in each round */

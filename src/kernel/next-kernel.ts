@@ -9,6 +9,9 @@ import { KERNEL_REASON } from './reasons.ts';
 import type { Rooms } from './rooms.ts';
 import type { KexecImage } from './state.ts';
 
+/** Virtual microseconds of purgatory, which hashes the segments, and of unpacking the kernel. */
+const JUMP_US = 1_000_000;
+
 /**
  * Reboot notifiers of kexec -e: the measurement list goes into its segment, last of all. Processes run on
  * until the devices are shut down.
@@ -42,6 +45,7 @@ function jump(r: Rooms, image: KexecImage, buffer: Uint8Array | null): void {
   const k = r.kernel;
   const { eventLog } = k.state;
   forgetMemory(r, image.cmdline);
+  r.clock.advance(JUMP_US);
   k.state = { ...k.state, eventLog };
   bootKernel(r, image.cmdline, image.initrdLength !== null, buffer);
 }

@@ -44,6 +44,14 @@ export const KERNEL_REASON = defineReasons({
     text: 'somebody has the program open for writing',
     source: 'fs/exec.c exe_file_deny_write_access()',
   },
+  'kernel.exec_flag_unknown': {
+    text: 'this kernel does not know the flag AT_EXECVE_CHECK',
+    source: 'fs/exec.c do_open_execat()',
+  },
+  'kernel.exec_only_checked': {
+    text: 'the kernel answers whether it would run the file, and runs nothing',
+    source: 'fs/exec.c bprm_execve()',
+  },
   'kernel.exec_unknown_format': {
     text: 'no binary format handler takes the file',
     source: 'fs/exec.c search_binary_handler()',

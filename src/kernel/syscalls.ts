@@ -7,7 +7,7 @@ import type { Content, FileId } from '../vfs/types.ts';
 import type { DmTable, ExecOutcome, ExecPhase, MmapArgs, Pid, SpecialSyscallApi, SyscallApi } from './api.ts';
 import { BUFFER_CALLS, type BufferKind } from './buffer-calls.ts';
 import { dmCreate, dmRemove, dmResume, dmTableLoad } from './dm.ts';
-import { execBegin, execStep, execWait } from './exec.ts';
+import { execBegin, execStep, execveCheck, execWait } from './exec.ts';
 import type { PlainRecord } from './extension.ts';
 import { type Fallback, requestFirmwareFallback } from './firmware-loader.ts';
 import { type KexecSegments, kexecFileLoad, kexecLoad } from './kexec.ts';
@@ -101,6 +101,19 @@ export class TaskSyscalls extends FileCalls implements SyscallApi, SpecialSyscal
     const entry = task.fds.get(fd);
     if (entry === undefined) return fail(this.badFd());
     return execBegin(this.k, task, { fd, file: entry.file, cloexec: entry.cloexec }, argv);
+  }
+
+  execveCheck(program: string | number, argv: readonly string[]): Err {
+    const named = typeof program === 'string' ? { path: program } : { fd: program };
+    return this.err('execveat_check', { ...named, argv }, (task) => {
+      if (!this.k.env.profile.switches.execveCheck) {
+        return this.k.refuse('EINVAL', KERNEL_REASON['kernel.exec_flag_unknown']);
+      }
+      if (typeof program === 'string') return execveCheck(this.k, task, { path: program });
+      const entry = task.fds.get(program);
+      if (entry === undefined) return this.badFd();
+      return execveCheck(this.k, task, { fd: program, file: entry.file, cloexec: entry.cloexec });
+    });
   }
 
   #run(begun: Result<Pid>): Result<ExecOutcome> {

@@ -260,8 +260,8 @@ export class LsmStack implements SecurityHooks {
     return this.#int('bprmCheck', task, file, next);
   }
 
-  bprmCredsForExec(task: VfsTask, file: FileId): Err {
-    return this.#int('bprmCredsForExec', task, file);
+  bprmCredsForExec(task: VfsTask, file: FileId, next: Cred, isCheck: boolean): Err {
+    return this.#int('bprmCredsForExec', task, file, next, isCheck);
   }
 
   kernelReadFile(task: VfsTask, file: FileId, id: KernelReadId, contents: boolean): Err {

@@ -140,13 +140,13 @@ export function levelStarts(params: DmVerityParams, dataBlocks: number, hashStar
 }
 
 /**
- * Checks a data block against the tree, from the root down: EIO when a tree block or the block itself has
- * another digest.
+ * The digest that a data block must have, from the root down; EIO when a block of the tree has another
+ * digest than its parent says.
  * @kernel drivers/md/dm-verity-target.c verity_hash_for_block(), verity_verify_level()
  */
-export function dmVerityCheck(device: DmVerityDevice, block: number): Err {
-  const { params, hashArea, data, rootHash } = device;
-  if (block < 0 || block >= device.dataBlocks) return 'EIO';
+function wantedDigest(device: DmVerityDevice, block: number): Result<Uint8Array> {
+  const { params, hashArea, rootHash } = device;
+  if (block < 0 || block >= device.dataBlocks) return fail('EIO');
   const shape = shapeOf(params);
   const starts = levelStarts(params, device.dataBlocks, device.hashStart);
   const size = digestSize(params.alg);
@@ -155,13 +155,34 @@ export function dmVerityCheck(device: DmVerityDevice, block: number): Err {
     const index = Math.floor(block / shape.slotsPerBlock ** level);
     const at = ((starts[level] as number) + Math.floor(index / shape.slotsPerBlock)) * params.hashBlockSize;
     const node = hashArea.subarray(at, at + params.hashBlockSize);
-    if (node.length < params.hashBlockSize || !equalBytes(hashBlock(shape, node), want)) return 'EIO';
+    if (node.length < params.hashBlockSize || !equalBytes(hashBlock(shape, node), want)) return fail('EIO');
     const slot = (index % shape.slotsPerBlock) * shape.slot;
     want = node.subarray(slot, slot + size);
   }
+  return ok(want);
+}
+
+/**
+ * Checks a data block against the tree: EIO when a tree block or the block itself has another digest.
+ * @kernel drivers/md/dm-verity-target.c verity_verify_io()
+ */
+export function dmVerityCheck(device: DmVerityDevice, block: number): Err {
+  const want = wantedDigest(device, block);
+  if (!want.ok) return want.errno;
+  const { params, data } = device;
   const bytes = data.subarray(block * params.dataBlockSize, (block + 1) * params.dataBlockSize);
   if (bytes.length < params.dataBlockSize) return 'EIO';
-  return equalBytes(hashBlock(shape, bytes), want) ? 0 : 'EIO';
+  return equalBytes(hashBlock(shapeOf(params), bytes), want.value) ? 0 : 'EIO';
+}
+
+/**
+ * Whether the tree says that a data block is all zeros, whatever is on the disk.
+ * @kernel drivers/md/dm-verity-target.c verity_alloc_zero_digest()
+ */
+export function dmVerityExpectsZeros(device: DmVerityDevice, block: number): boolean {
+  const want = wantedDigest(device, block);
+  const { params } = device;
+  return want.ok && equalBytes(hashBlock(shapeOf(params), new Uint8Array(params.dataBlockSize)), want.value);
 }
 
 /**

@@ -79,7 +79,11 @@ export interface SecurityHooks {
   inodeCopyUpXattr(task: VfsTask, lower: InodeKey, name: string): 'copy' | 'discard' | Err;
   /** execve: credentials with set-id bits applied are `next`. */
   bprmCheck(task: VfsTask, file: FileId, next: Cred): Err;
-  bprmCredsForExec(task: VfsTask, file: FileId): Err;
+  /**
+   * Once for each execve, before any format is looked at; with `isCheck` nothing is run afterwards
+   * (AT_EXECVE_CHECK).
+   */
+  bprmCredsForExec(task: VfsTask, file: FileId, next: Cred, isCheck: boolean): Err;
   kernelReadFile(task: VfsTask, file: FileId, id: KernelReadId, contents: boolean): Err;
   kernelPostReadFile(task: VfsTask, file: FileId, id: KernelReadId, data: Uint8Array): Err;
   kernelLoadData(task: VfsTask, id: KernelLoadId, contents: boolean): Err;

@@ -5,7 +5,7 @@
 import { EMPTY } from '../base/bytes.ts';
 import { ok, type Result } from '../base/errno.ts';
 import type { Core } from './core.ts';
-import { type DmVerityDevice, dmVerityCheck } from './dmverity.ts';
+import { type DmVerityDevice, dmVerityCheck, dmVerityExpectsZeros } from './dmverity.ts';
 import type { BlockDevice, VerityOpened } from './types.ts';
 
 /** The device with what is on the disks below now; undefined where one of them has no bytes. */
@@ -18,10 +18,9 @@ export function openedDevice(core: Core, opened: VerityOpened): DmVerityDevice |
   return { params, dataBlocks, hashStart, rootHash, data, hashArea };
 }
 
-const zeros = (block: Uint8Array): boolean => block.every((byte) => byte === 0);
-
 /**
- * Bytes of the device from `pos`; EIO at a damaged block, or what its mode asks for instead.
+ * Bytes of the device from `pos`; EIO at a damaged block, or what its mode asks for instead. With
+ * ignore_zero_blocks a block that the tree says is zeros is not checked, and reads as zeros.
  * @kernel drivers/md/dm-verity-target.c verity_verify_io(), verity_handle_err()
  */
 export function readVerified(
@@ -36,11 +35,15 @@ export function readVerified(
   const size = opened.params.dataBlockSize;
   const end = Math.min(pos + length, device.size ?? opened.dataBlocks * size);
   if (pos >= end) return ok(EMPTY);
+  const out = below.data.slice(pos, end);
   let { validated } = opened;
   for (let block = Math.floor(pos / size); block * size < end; block++) {
     if (validated?.has(block) === true) continue;
-    const skipped = opened.ignoreZeroes && zeros(below.data.subarray(block * size, (block + 1) * size));
-    if (skipped || dmVerityCheck(below, block) === 0) {
+    if (opened.ignoreZeroes && dmVerityExpectsZeros(below, block)) {
+      out.fill(0, Math.max(0, block * size - pos), (block + 1) * size - pos);
+      continue;
+    }
+    if (dmVerityCheck(below, block) === 0) {
       validated = validated?.add(block) ?? null;
       continue;
     }
@@ -51,5 +54,5 @@ export function readVerified(
     const next = { ...device, opened: { ...opened, validated } };
     core.state = { ...core.state, devices: core.state.devices.set(device.name, next) };
   }
-  return ok(below.data.slice(pos, end));
+  return ok(out);
 }

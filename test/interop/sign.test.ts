@@ -488,11 +488,16 @@ describe.skipIf(noOpenssl)('openssl cms', () => {
     put(`own-${key}.p7b`, value(signIpePolicy(signer(key), get('policy'))));
     expect(verifies('-in', `own-${key}.p7b`, '-out', 'out')).toBe(true);
     expect(readFileSync(path('out'), 'utf8')).toBe(POLICY);
+    const smime = ['smime', '-verify', '-inform', 'der', '-CAfile', 'ca.pem', '-purpose', 'any', '-binary'];
+    put('out', '');
+    expect(run('openssl', ...smime, '-in', `own-${key}.p7b`, '-out', 'out').status).toBe(0);
+    expect(readFileSync(path('out'), 'utf8')).toBe(POLICY);
     const forged = get(`own-${key}.p7b`);
     const at = Buffer.from(forged).indexOf('ALLOW');
     forged[at] = 'a'.charCodeAt(0);
     put('forged.p7b', forged);
     expect(verifies('-in', 'forged.p7b', '-out', 'out')).toBe(false);
+    expect(run('openssl', ...smime, '-in', 'forged.p7b', '-out', 'out').status).not.toBe(0);
   });
 
   it('makes the same policy message with RSA', () => {

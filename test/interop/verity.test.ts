@@ -18,6 +18,7 @@ import {
 } from '../../src/vfs/dmverity.ts';
 import { type FsVerityParams, fsVerityDigest } from '../../src/vfs/fsverity.ts';
 import { toolsMissing } from '../support.ts';
+import { machine, value } from '../unit/kernel/machines.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'kisim-verity-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -85,7 +86,7 @@ const DM_CASES: readonly DmCase[] = [
   { ...DM_VERITY_DEFAULT, blocks: 300, hashType: 0 },
 ];
 
-function veritysetup(c: DmCase, data: string, hash: string): string {
+function veritysetup(c: DmCase, data: string, hash: string, ...more: string[]): string {
   const out = run('veritysetup', [
     'format',
     data,
@@ -95,7 +96,7 @@ function veritysetup(c: DmCase, data: string, hash: string): string {
     `--hash-block-size=${c.hashBlockSize}`,
     `--format=${c.hashType}`,
     `--salt=${c.salt.length === 0 ? '-' : toHex(c.salt)}`,
-    `--uuid=${UUID}`,
+    ...(more.length > 0 ? more : [`--uuid=${UUID}`]),
   ]);
   return /Root hash:\s+([0-9a-f]+)/.exec(out)?.[1] ?? out;
 }
@@ -112,6 +113,63 @@ describe.skipIf(noVeritysetup)('veritysetup format', () => {
     expect(toHex(ours.rootHash)).toBe(root);
     expect(Buffer.compare(readFileSync(hash), Buffer.from(ours.hashArea))).toBe(0);
   });
+
+  it.each(DM_CASES.map((c, i) => ({ c, i, label: label(c) })))('verifies our tree of $label', ({ c, i }) => {
+    const data = bytes(c.blocks * c.dataBlockSize);
+    const ours = dmVerityFormat(data, c, fromHex(UUID.replaceAll('-', '')));
+    const [path, hash] = [file(`od${i}`, data), file(`oh${i}`, ours.hashArea)];
+    expect(run('veritysetup', ['verify', path, hash, toHex(ours.rootHash)])).toBe('');
+    const other = toHex(ours.rootHash).replace(/^./, (d) => (d === '0' ? '1' : '0'));
+    expect(spawnSync('veritysetup', ['verify', path, hash, other]).status).not.toBe(0);
+  });
+
+  it.each(DM_CASES.map((c, i) => ({ c, i, label: label(c) })))(
+    'agrees without a superblock for $label',
+    ({ c, i }) => {
+      const data = bytes(c.blocks * c.dataBlockSize);
+      const hash = file(`nh${i}`, new Uint8Array(0));
+      const root = veritysetup(c, file(`nd${i}`, data), hash, '--no-superblock');
+      const ours = dmVerityFormat(data, c, null);
+      expect(toHex(ours.rootHash)).toBe(root);
+      expect(Buffer.compare(readFileSync(hash), Buffer.from(ours.hashArea))).toBe(0);
+    },
+  );
+
+  it.each(DM_CASES.map((c, i) => ({ c, i, label: label(c) })))(
+    'makes images that a machine opens: $label',
+    ({ c, i }) => {
+      const data = bytes(c.blocks * c.dataBlockSize);
+      const hash = file(`mh${i}`, new Uint8Array(0));
+      const root = veritysetup(c, file(`md${i}`, data), hash);
+      const broken = data.slice();
+      const at = (c.blocks - 1) * c.dataBlockSize;
+      broken[at] = (broken[at] as number) ^ 1;
+      const salt = c.salt.length === 0 ? '-' : toHex(c.salt);
+      for (const [content, errno] of [
+        [data, 0],
+        [broken, 'EIO'],
+      ] as const) {
+        const m = machine({
+          rawDisks: [
+            { name: 'vdd', content },
+            { name: 'vde', content: new Uint8Array(readFileSync(hash)) },
+          ],
+        });
+        const sys = m.sys(1);
+        const number = value(sys.dmCreate('v'));
+        // The superblock takes one block of the hash device, whatever its size.
+        const params = `${c.hashType} /dev/vdd /dev/vde ${c.dataBlockSize} ${c.hashBlockSize} ${c.blocks} 1 ${c.alg} ${root} ${salt}`;
+        const sectors = data.length / 512;
+        expect(sys.dmTableLoad({ name: 'v', target: 'verity', sectors, params })).toBe(0);
+        expect(sys.dmResume('v')).toBe(0);
+        expect(sys.mknod('/dev/mapper/v', 0o60600, number)).toBe(0);
+        const fd = value(sys.open('/dev/mapper/v', 0));
+        const last = sys.pread(fd, c.dataBlockSize, at);
+        expect(last.ok ? 0 : last.errno).toBe(errno);
+        if (last.ok) expect(Buffer.compare(last.value, data.subarray(at))).toBe(0);
+      }
+    },
+  );
 
   it('finds the block that veritysetup verify finds', () => {
     const c = { ...DM_VERITY_DEFAULT, blocks: 200, salt: fromHex('aabbccdd') };

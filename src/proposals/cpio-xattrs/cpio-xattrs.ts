@@ -10,7 +10,8 @@ const WIDE: ReadonlySet<string> = new Set(['mtime', 'filesize']);
 
 /**
  * The forms by the design's name.
- * @deviation the order of the new fields follows the descriptions of the series; no archives of their tools were at hand
+ * @deviation the order of the new fields follows the descriptions of the series; no archives made by their
+ * tools were at hand
  */
 export const ARCHIVE_FORMS = {
   cpio_magic_bump: {

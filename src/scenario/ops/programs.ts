@@ -51,18 +51,32 @@ export function outcome(ran: Result<ExecOutcome>): OpResult {
   return signal === undefined ? { err: 'OK', exit: exit ?? 0 } : { err: 'OK', signal };
 }
 
+const CHECK = z
+  .boolean()
+  .optional()
+  .describe('Only asks, as an interpreter does (AT_EXECVE_CHECK); nothing runs.');
+
 const exec = defineOp({
   name: 'exec',
   help: 'runs a program in a child and waits; `exit` or `signal` is its end',
-  args: { path: PATH, ...ARGV },
-  run: ({ actor: { sys } }, args) => outcome(sys.exec(args.path, argvOf(args.path, args))),
+  args: { path: PATH, ...ARGV, check: CHECK },
+  run({ actor: { sys } }, args) {
+    const argv = argvOf(args.path, args);
+    return args.check === true
+      ? result(sys.execveCheck(args.path, argv))
+      : outcome(sys.exec(args.path, argv));
+  },
 });
 
 const fexec = defineOp({
   name: 'fexec',
   help: 'runs the program that a slot has open (execveat with AT_EMPTY_PATH)',
-  args: { slot: SLOT, ...ARGV },
-  run: (context, args) => onSlot(context, args, (sys, fd) => outcome(sys.fexec(fd, argvOf('x', args)))),
+  args: { slot: SLOT, ...ARGV, check: CHECK },
+  run: (context, args) =>
+    onSlot(context, args, (sys, fd) => {
+      const argv = argvOf('x', args);
+      return args.check === true ? result(sys.execveCheck(fd, argv)) : outcome(sys.fexec(fd, argv));
+    }),
 });
 
 /** PROT_* of letters: r, w, x. */

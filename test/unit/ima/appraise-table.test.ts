@@ -91,7 +91,16 @@ class Bench {
     vfs.state = { ...vfs.state, superblocks: vfs.state.superblocks.set(sb.id, { ...sb, ...change }) };
   }
 
-  appraise(iint: Iint, rest: { label?: Label; modsig?: Modsig | null; func?: number; fmode?: number } = {}) {
+  appraise(
+    iint: Iint,
+    rest: {
+      label?: Label;
+      modsig?: Modsig | null;
+      func?: number;
+      fmode?: number;
+      userspace?: boolean;
+    } = {},
+  ) {
     const { w, file } = this;
     const request = {
       task: w.task(),
@@ -100,6 +109,7 @@ class Bench {
       pathname: '/mnt/a',
       label: rest.label ?? { value: null, length: -61 },
       modsig: rest.modsig ?? null,
+      userspace: rest.userspace ?? false,
     };
     return appraiseMeasurement(w.ima, request, iint);
   }
