@@ -263,7 +263,7 @@ export class Decisions {
   }
 
   /**
-   * Whether a new file, or one whose mode or owner changed, has its label kept: any action or flag counts.
+   * Whether a new file, or one whose mode or owner changed, has its label kept (any action or flag counts).
    * @kernel security/integrity/ima/ima_appraise.c ima_must_appraise()
    */
   keepsLabel(): Ref {
