@@ -102,7 +102,8 @@ function twoWorkers(): void {
   const folder = mkdtempSync(join(tmpdir(), 'kisim-bench-'));
   const policy = join(folder, 'appliance.policy');
   writeFileSync(policy, POLICY);
-  const main = join(import.meta.dirname, '../src/cli/main.js');
+  // The built command: threads need files of their own.
+  const main = join(import.meta.dirname, '../../../../dist/cli/main.js');
   const seconds = (workers: number): number => {
     const start = process.hrtime.bigint();
     const done = spawnSync(process.execPath, [
