@@ -17,6 +17,7 @@ import { manufacture } from '../src/tpm/manufacture.ts';
 import { Tpm } from '../src/tpm/tpm.ts';
 import { O_WRONLY } from '../src/vfs/constants.ts';
 import { ATTEST_GROUPS } from './attest.ts';
+import { CHECK_GROUPS } from './check.ts';
 import { report } from './harness.ts';
 import { IMA_GROUPS } from './ima.ts';
 import { IPE_GROUPS } from './ipe.ts';
@@ -193,6 +194,7 @@ const GROUPS: Readonly<Record<string, () => void>> = {
   ...IMA_GROUPS,
   ...ATTEST_GROUPS,
   ...IPE_GROUPS,
+  ...CHECK_GROUPS,
 };
 
 // Each group runs in a process of its own: what one leaves behind must not slow the next one down.

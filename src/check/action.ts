@@ -16,6 +16,8 @@ export interface Action {
   /** Name of its kind. */
   readonly kind: string;
   readonly steps: readonly StepForm[];
+  /** Steps that make no sense without each other, as a restart with all that belongs to it. */
+  readonly whole?: boolean;
 }
 
 export interface ActionKind {
@@ -45,4 +47,17 @@ export function macroKind(
   sequences: (view: View) => readonly (readonly StepForm[])[],
 ): ActionKind {
   return { name, weight, candidates: (view) => sequences(view).map((steps) => ({ kind: name, steps })) };
+}
+
+/** As `macroKind`, for steps of which none may be left out. */
+export function wholeKind(
+  name: string,
+  weight: number,
+  sequences: (view: View) => readonly (readonly StepForm[])[],
+): ActionKind {
+  return {
+    name,
+    weight,
+    candidates: (view) => sequences(view).map((steps) => ({ kind: name, steps, whole: true })),
+  };
 }

@@ -37,13 +37,16 @@ const IPE_OP: Readonly<Record<UseKind, string>> = {
 };
 
 const SIGNED = 'appraise_type=imasig';
+const VERIFIED_VOLUME =
+  'put the files on a dm-verity volume (IPE `dmverity_signature=TRUE`), where each block is judged as it is read';
 
 /** What an access was, as the conditions of a rule would say it. */
 function accessText(check: TraceEvent, use: CodeUse, at: Moment): string {
   const sb = use.inode === null ? undefined : at.machine.vfs.superblocks.get(use.inode.sb);
   const mask = maskText(Number(check.data['mask'] ?? 0));
   const owner = use.inode === null ? '' : ` fowner=${use.inode.uid}`;
-  return `func=${String(check.data['func'])} mask=${mask} fsname=${sb?.type ?? 'none'} uid=${String(check.data['uid'] ?? 0)}${owner}`;
+  const { func, uid = 0 } = check.data;
+  return `func=${String(func)} mask=${mask} fsname=${sb?.type ?? 'none'} uid=${String(uid)}${owner}`;
 }
 
 function ruleText(at: Moment, index: number): string {
@@ -89,8 +92,7 @@ function imaCover(use: CodeUse, check: TraceEvent, at: Moment, verb: 'appraise' 
   if (check.reason === 'ima.nothing_left')
     return {
       cover: `${own.join(', ')} matched; the verdict came from the cache of an earlier access`,
-      suggestion:
-        'put the files on a dm-verity volume (IPE `dmverity_signature=TRUE`), where each block is judged as it is read',
+      suggestion: VERIFIED_VOLUME,
     };
   if (!own.some((m) => m.includes(SIGNED)))
     return {
@@ -122,6 +124,11 @@ export function coverOf(use: CodeUse, at: Moment, verb: 'appraise' | 'measure'):
   if (use.check !== null && use.check.kind === 'ima.check' && flag !== 0)
     return imaCover(use, use.check, at, verb);
   const wanted = `${verb} func=${FUNC_OF[use.kind]}${verb === 'appraise' ? ` ${SIGNED}` : ''}`;
+  if (use.check === null && use.kind === 'library' && flag !== 0)
+    return {
+      cover: 'a mapping that was judged when it was made shows other bytes now, and nobody asks again',
+      suggestion: VERIFIED_VOLUME,
+    };
   if (use.kind === 'memory')
     return {
       cover: 'IMA looks at files, and this is memory that a process wrote',

@@ -33,10 +33,7 @@ const SERVER = {
   '/lib.so': program('lib'),
   '/sh': program('sh'),
   '/job.sh': { content: '#!/mnt/sh\njob\n', mode: '0755', xattrs: SIGNED },
-  '/driver.ko': {
-    content: { modsig: 'vendor', of: { module: 'driver' } },
-    xattrs: { 'security.ima': { ima_sig: 'vendor', of: { module: 'driver' } } },
-  },
+  '/driver.ko': { content: { modsig: 'vendor', of: { module: 'driver' } }, xattrs: SIGNED },
   '/kernel': { content: { kernel_image: 'next' }, xattrs: SIGNED },
   '/etc': { directory: true },
   '/etc/app.conf': { content: 'colour=blue\n', xattrs: SIGNED },

@@ -32,6 +32,7 @@ function same(search: Search, best: Broken, actions: readonly Action[]): Broken 
 function dropSteps(search: Search, broken: Broken): Broken {
   let best = broken;
   for (let i = best.actions.length - 1; i >= 0; i--) {
+    if (best.actions[i]?.whole === true) continue;
     for (let at = (best.actions[i]?.steps.length ?? 0) - 1; at >= 0; at--) {
       const action = best.actions[i];
       if (action === undefined || action.steps.length < 2) continue;

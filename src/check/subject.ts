@@ -27,6 +27,9 @@ export interface SubjectDocument {
   readonly keys?: { readonly [name: string]: KeyForm };
   readonly machine?: { readonly [member: string]: unknown };
   readonly steps: readonly StepForm[];
+  readonly check?: {
+    readonly workload?: readonly { readonly name: string; readonly steps: readonly StepForm[] }[];
+  };
   readonly [member: string]: unknown;
 }
 
@@ -47,6 +50,10 @@ export interface Subject {
   readonly start: Moment;
   /** What its own steps did, one transition each. */
   readonly setup: readonly Transition[];
+  /** Tasks that must work, as the document writes them. */
+  readonly workload: readonly { readonly name: string; readonly steps: readonly StepForm[] }[];
+  /** Steps that the machine takes by itself: at its start, and for its tasks. */
+  readonly duties: ReadonlySet<StepForm>;
   /** Contents that the owner vouches for. */
   readonly trusted: ReadonlySet<ContentName>;
   readonly outdated: ReadonlySet<ContentName>;
@@ -73,16 +80,17 @@ interface Trust {
 function trustOf(scenario: Scenario): Set<ContentName> {
   const trusted = new Set<ContentName>();
   const { disks = [], initramfs = {} } = scenario.machine;
+  const specs = disks.flatMap((disk) => Object.values(disk.files).map((spec) => ({ disk, spec })));
   const add = (spec: FileSpec): void => {
     if (spec.content !== undefined) trusted.add(contentName(spec.content));
   };
   for (const spec of Object.values(initramfs)) add(spec);
-  for (const disk of disks) {
-    for (const spec of Object.values(disk.files)) {
-      const signed = spec.content !== undefined && hasModsig(spec.content);
-      if (disk.verity !== undefined || labelled(spec) || signed) add(spec);
-    }
-  }
+  const vouched = specs.filter(({ disk, spec }) => {
+    const signed = spec.content !== undefined && hasModsig(spec.content);
+    return disk.verity !== undefined || labelled(spec) || signed;
+  });
+  // Where nothing is labelled, as under a policy that only measures, all that was installed counts.
+  for (const { spec } of vouched.length === 0 ? specs : vouched) add(spec);
   return trusted;
 }
 
@@ -163,6 +171,7 @@ export function subjectOf(scenario: Scenario): Subject {
   const start = setup.at(-1)?.after ?? booted;
   const { trusted, outdated } = judge(scenario, check, start);
   const forms = formsOf(document, scenario);
+  const workload = document.check?.workload ?? [];
   return {
     scenario,
     check,
@@ -171,13 +180,16 @@ export function subjectOf(scenario: Scenario): Subject {
     reader,
     start,
     setup,
+    workload,
+    duties: new Set([...document.steps, ...workload.flatMap((t) => t.steps)]),
     trusted,
     outdated,
     installed: installedOf(start, trusted),
     formOf: (content) => {
       const known = forms.get(contentName(content));
       if (known !== undefined) return known;
-      return { hex: content.kind === 'bytes' ? toHex(content.bytes) : '' };
+      if (content.kind === 'bytes') return { hex: toHex(content.bytes) };
+      return { opaque: content.label, len: content.length, digests: { ...content.digests } };
     },
   };
 }
@@ -187,4 +199,10 @@ export function loadSubject(file: string, text: string, options: LoadOptions = {
   const loaded = loadScenario(file, text, options);
   if (!loaded.ok) return loaded;
   return { ok: true, subject: subjectOf(loaded.scenario), diagnostics: loaded.diagnostics };
+}
+
+/** Whether a step of the machine itself came out as the document says it must. */
+export function asExpected({ form, result }: Transition): boolean {
+  const expect = (form['expect'] ?? {}) as { readonly err?: string };
+  return result.err === (expect.err ?? 'OK') && typeof result['signal'] !== 'number';
 }

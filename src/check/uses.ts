@@ -207,8 +207,14 @@ class Uses {
       .flatMap((c) => c.inside)
       .filter((e) => e.kind === 'ima.check' || e.kind === 'ima.mprotect');
     const ipe = calls.flatMap((c) => c.inside).findLast((e) => e.kind === 'ipe.evaluate') ?? null;
+    // A program that was mapped and does not run yet uses nothing.
+    const waiting = new Set(
+      [...this.t.after.machine.kernel.tasks.values()].flatMap((task) =>
+        task.bprm === null || task.bprm.phase === 'running' ? [] : task.mappings,
+      ),
+    );
     for (const mapping of after.mappings.values()) {
-      if ((mapping.prot & PROT_EXEC) === 0) continue;
+      if ((mapping.prot & PROT_EXEC) === 0 || waiting.has(mapping.id)) continue;
       const file = mapping.file === null ? undefined : after.files.get(mapping.file);
       const now = file === undefined ? undefined : after.inodes.get(file.inode);
       const was = now === undefined ? undefined : before.inodes.get(now.key);
@@ -225,6 +231,8 @@ const known = new WeakMap<Transition, readonly CodeUse[]>();
 export function usesOf(t: Transition): readonly CodeUse[] {
   const before = known.get(t);
   if (before !== undefined) return before;
+  // What a kernel starts by itself is part of its image.
+  if (t.after.machine.kernel.boots !== t.before.machine.kernel.boots) return [];
   const uses = new Uses(t);
   const calls = callsOf(t.events);
   const own = t.op.actor === INTERPRETER;

@@ -5,7 +5,7 @@ import { toHex } from '../base/bytes.ts';
 import type { MachineState } from '../kernel/rooms.ts';
 import type { DataForm } from '../scenario/schema-data.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../vfs/constants.ts';
-import type { Content, FsType, Inode, Mount, VfsState } from '../vfs/types.ts';
+import type { Content, FsType, Inode, Mount, OverlayLayers, VfsState } from '../vfs/types.ts';
 import { type ContentName, contentName, type Role, roleOf } from './contents.ts';
 import type { Moment } from './node.ts';
 import type { Subject } from './subject.ts';
@@ -72,11 +72,33 @@ function walk(w: Walk, mount: Mount, inode: Inode, path: string, inside: string)
   }
 }
 
+/** Files of an overlay as its layers have them: its own inodes are made when somebody looks. */
+function walkLayers(w: Walk, mount: Mount, layers: OverlayLayers, path: string): void {
+  const inner: Walk = { vfs: w.vfs, files: [], directories: [] };
+  for (const at of [layers.upper, ...layers.lowers]) {
+    const layer = at === null ? undefined : w.vfs.mounts.get(at.mount);
+    const dentry = at === null ? undefined : w.vfs.dentries.get(at.dentry);
+    const inode = dentry === undefined ? undefined : w.vfs.inodes.get(dentry.inode);
+    if (layer !== undefined && inode !== undefined) walk(inner, layer, inode, path, '');
+  }
+  const seen = new Set<string>();
+  for (const file of inner.files) {
+    if (seen.has(file.path)) continue;
+    seen.add(file.path);
+    w.files.push({ ...file, type: 'overlay', disk: null });
+  }
+  const root = w.vfs.dentries.get(mount.root);
+  const inode = root === undefined ? undefined : w.vfs.inodes.get(root.inode);
+  if (inode !== undefined) w.directories.push({ path, type: 'overlay', inode });
+}
+
 function walkMount(w: Walk, mount: Mount, path: string): void {
   const sb = w.vfs.superblocks.get(mount.sb);
   const root = w.vfs.dentries.get(mount.root);
   const inode = root === undefined ? undefined : w.vfs.inodes.get(root.inode);
-  if (sb !== undefined && SEEN.has(sb.type) && inode !== undefined) walk(w, mount, inode, path, '');
+  if (sb === undefined || inode === undefined || !SEEN.has(sb.type)) return;
+  if (sb.overlay === null) walk(w, mount, inode, path, '');
+  else walkLayers(w, mount, sb.overlay, path);
 }
 
 const trees = new WeakMap<VfsState['inodes'], { readonly mounts: VfsState['mounts']; readonly tree: Tree }>();
@@ -94,6 +116,19 @@ export function treeOf({ vfs, kernel }: MachineState): Tree {
   trees.set(vfs.inodes, { mounts: vfs.mounts, tree });
   return tree;
 }
+
+/** Members of forms that are made with a key or a hash. */
+const MADE = [
+  'modsig',
+  'cms',
+  'verity_sig',
+  'ima_hash',
+  'ima_digest',
+  'ima_sig',
+  'cert',
+  'evm_sig',
+  'evm_hmac',
+];
 
 /** What the candidates of an action kind are drawn from. */
 export class View {
@@ -133,6 +168,13 @@ export class View {
   /** The bytes of a content as a scenario writes them. */
   form(content: Content): DataForm {
     return this.subject.formOf(content);
+  }
+
+  /** As `form`, for places that take no content that was signed: its bytes then. */
+  plainForm(content: Content): DataForm {
+    const form = this.form(content);
+    const made = typeof form === 'object' && MADE.some((word) => word in form);
+    return made && content.kind === 'bytes' ? hexForm(content.bytes) : form;
   }
 
   /** Names of slots of an actor. */

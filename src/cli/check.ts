@@ -18,9 +18,11 @@ import {
 import { MACHINES, type MachineName, machineText, type PolicyText, policyKind } from '../check/machines.ts';
 import { powersNamed, propertiesNamed, UnknownName } from '../check/names.ts';
 import { POWERS } from '../check/powers/table.ts';
+import { clauseProperties } from '../check/properties/clauses.ts';
 import { PROPERTIES } from '../check/properties/table.ts';
+import type { Property } from '../check/property.ts';
 import { campaignOf, checkJunit, mergeReports, missingShards, readReport } from '../check/report.ts';
-import { loadSubject, type Subject } from '../check/subject.ts';
+import { asExpected, loadSubject, type Subject } from '../check/subject.ts';
 import { SOURCE_LIMITS } from '../scenario/source.ts';
 import { renderDiagnostics } from './frame.ts';
 import { scenarioFileOptions } from './scenario-file.ts';
@@ -95,10 +97,26 @@ export function subjectText(
   return { file: first.file, text: machineText(machine ?? (ipe ? 'appliance' : 'minimal'), policies) };
 }
 
+/** A machine that cannot take its own steps is not what somebody wanted to check. */
+function requireStart(file: string, subject: Subject): void {
+  const failed = subject.setup.findIndex((t) => !asExpected(t));
+  const at = subject.setup[failed];
+  if (at === undefined) return;
+  const what = `${at.op.op} ${String(at.op['path'] ?? at.op['target'] ?? '')}`.trimEnd();
+  throw new CommandError(
+    EXIT.invalid,
+    `${file}: the machine cannot start: step ${failed + 1}, ${what}, gives ${at.result.err}`,
+    'the steps are what the machine does at each start, before anybody attacks',
+  );
+}
+
 function requireSubject(files: readonly string[], options: CheckOptions): Subject {
   const { file, text } = subjectText(files, options.machine);
   const loaded = loadSubject(file, text, scenarioFileOptions(file));
-  if (loaded.ok) return loaded.subject;
+  if (loaded.ok) {
+    requireStart(file, loaded.subject);
+    return loaded.subject;
+  }
   say(renderDiagnostics(file, loaded.text, loaded.diagnostics, colorsFor(options.color, process.stderr)));
   throw new CommandError(EXIT.invalid, `${file}: nothing was checked`);
 }
@@ -122,18 +140,33 @@ function engineOf({ check }: Subject, { depth, runs, seed, path }: CheckOptions)
   return { kind: 'random', runs: asked ?? 1000, seed: seed ?? 1, ...(path === undefined ? {} : { path }) };
 }
 
+/** The promises that the command line names, or else those of the scenario with its own clauses. */
+function promises(subject: Subject, options: CheckOptions): readonly Property<unknown>[] {
+  const { check } = subject;
+  const clauses = clauseProperties(subject);
+  const own = check.property === undefined ? [] : [check.property].flat();
+  const words = options.property?.flatMap((p) => p.split(',')) ?? [...own, ...clauses.map((c) => c.name)];
+  if (words.length === 0)
+    throw new CommandError(
+      EXIT.usage,
+      'say which promise: --property NAME',
+      '`kisim check --list` shows them',
+    );
+  return named(() => propertiesNamed(words, clauses));
+}
+
 /** What a search needs, from the command line and from the scenario. */
 export function campaignFor(subject: Subject, options: CheckOptions): CampaignOptions {
-  const { check } = subject;
-  const own = check.property === undefined ? [] : [check.property].flat();
-  const properties = (options.property ?? own).flatMap((p) => p.split(','));
-  const attacker = options.attacker ?? check.attacker;
-  if (properties.length === 0)
-    throw new CommandError(EXIT.usage, 'say which promise: --property NAME', 'kisim check --list');
+  const attacker = options.attacker ?? subject.check.attacker;
+  const properties = promises(subject, options);
   if (attacker === undefined)
-    throw new CommandError(EXIT.usage, 'say who attacks: --attacker POWER+POWER', 'kisim check --list');
+    throw new CommandError(
+      EXIT.usage,
+      'say who attacks: --attacker POWER+POWER',
+      '`kisim check --list` shows them',
+    );
   return {
-    properties: named(() => propertiesNamed(properties)),
+    properties,
     powers: named(() => powersNamed(attacker)),
     engine: engineOf(subject, options),
     ...(options.shard === undefined ? {} : { shard: options.shard }),
@@ -274,6 +307,7 @@ function mergeCommand(): Command {
 
 export function checkCommand(): Command {
   const command = new Command('check')
+    .enablePositionalOptions()
     .argument('[file...]', 'a scenario, or policies for a ready machine')
     .option(
       '--property <name>',

@@ -34,14 +34,14 @@ function reads(path: string, as: Who): StepForm {
   };
 }
 
-export function codeKinds(as: Who): readonly ActionKind[] {
-  const key = actorKey(as);
-  return [
+const CODE_KINDS: readonly ((as: Who) => ActionKind)[] = [
+  (as) =>
     kindOf('run', 6, (view) =>
       oddFiles(view, 'program', 'script')
         .filter(isExecutable)
         .map((f) => ({ op: 'exec', path: f.path, as, note: `${f.path} is run.` })),
     ),
+  (as) =>
     macroKind('run-by-descriptor', 2, (view) =>
       oddFiles(view, 'program')
         .filter(isExecutable)
@@ -50,6 +50,7 @@ export function codeKinds(as: Who): readonly ActionKind[] {
           { op: 'fexec', slot: 'program', as, note: 'and run by its descriptor.' },
         ]),
     ),
+  (as) =>
     macroKind('run-from-memory', 2, () => [
       [
         {
@@ -63,8 +64,9 @@ export function codeKinds(as: Who): readonly ActionKind[] {
         { op: 'fexec', slot: 'memory', as, note: 'and run from there.' },
       ],
     ]),
+  (as) =>
     kindOf('map-library', 3, (view) =>
-      view.maps(key).includes('library')
+      view.maps(actorKey(as)).includes('library')
         ? []
         : oddFiles(view, 'program').map((f) => ({
             op: 'mmap',
@@ -75,14 +77,16 @@ export function codeKinds(as: Who): readonly ActionKind[] {
             note: `A process maps ${f.path} as code, as the dynamic linker would.`,
           })),
     ),
+  (as) =>
     macroKind('map-then-protect', 2, (view) =>
-      view.maps(key).includes('late')
+      view.maps(actorKey(as)).includes('late')
         ? []
         : oddFiles(view, 'program').map((f): StepForm[] => [
             { op: 'mmap', path: f.path, prot: 'r', map: 'late', as, note: `${f.path} is mapped to be read,` },
             { op: 'mprotect', map: 'late', prot: 'rx', as, note: 'and made executable afterwards.' },
           ]),
     ),
+  (as) =>
     macroKind('preload', 2, (view) =>
       victims(view, 'program')
         .filter(isExecutable)
@@ -101,6 +105,7 @@ export function codeKinds(as: Who): readonly ActionKind[] {
           ]),
         ),
     ),
+  (as) =>
     macroKind('run-by-loader', 2, (view) =>
       loaders(view).flatMap((ld) =>
         oddFiles(view, 'program').map((f): StepForm[] => [
@@ -116,6 +121,7 @@ export function codeKinds(as: Who): readonly ActionKind[] {
         ]),
       ),
     ),
+  (as) =>
     macroKind('interpret', 3, (view) =>
       interpreters(view)
         .slice(0, 2)
@@ -134,6 +140,55 @@ export function codeKinds(as: Who): readonly ActionKind[] {
             ]),
         ),
     ),
+  (as) =>
+    macroKind('old-personality', 1, (view) =>
+      view.maps(actorKey(as)).includes('implied')
+        ? []
+        : oddFiles(view, 'program')
+            .slice(0, 2)
+            .map((f): StepForm[] => [
+              {
+                op: 'personality',
+                persona: 0x400000,
+                as,
+                note: 'READ_IMPLIES_EXEC, as for very old programs.',
+              },
+              {
+                op: 'mmap',
+                path: f.path,
+                prot: 'r',
+                map: 'implied',
+                as,
+                note: `${f.path} is mapped to be read, which makes it executable now.`,
+              },
+            ]),
+    ),
+  (as) =>
+    macroKind('interpret-for-writing', 1, (view) =>
+      interpreters(view)
+        .slice(0, 1)
+        .flatMap((sh) =>
+          oddFiles(view, 'script', 'data')
+            .filter((f) => f.path !== sh.path)
+            .map((f): StepForm[] => [
+              {
+                op: 'exec',
+                path: sh.path,
+                argv1: f.path,
+                as,
+                note: `${basename(sh.path)} is started with ${f.path} as its argument.`,
+              },
+              {
+                op: 'read',
+                path: f.path,
+                flags: 'rdwr',
+                as: { ...as, actor: INTERPRETER },
+                note: 'It opens the file for reading and writing, reads it and does what it says.',
+              },
+            ]),
+        ),
+    ),
+  (as) =>
     macroKind('shebang', 2, (view) =>
       oddFiles(view, 'program')
         .filter((f) => isExecutable(f) && view.file('/tmp/shebang') === undefined)
@@ -149,15 +204,16 @@ export function codeKinds(as: Who): readonly ActionKind[] {
           { op: 'exec', path: '/tmp/shebang', as, note: 'The script is run.' },
         ]),
     ),
-  ];
+];
+
+export function codeKinds(as: Who): readonly ActionKind[] {
+  return CODE_KINDS.map((make) => make(as));
 }
 
-/** Executable memory without a file: what a process writes itself. */
-export function memoryKinds(as: Who): readonly ActionKind[] {
-  const key = actorKey(as);
-  return [
+const MEMORY_KINDS: readonly ((as: Who) => ActionKind)[] = [
+  (as) =>
     macroKind('anonymous-code', 2, (view) =>
-      view.maps(key).includes('heap')
+      view.maps(actorKey(as)).includes('heap')
         ? []
         : [
             [
@@ -167,8 +223,9 @@ export function memoryKinds(as: Who): readonly ActionKind[] {
             ],
           ],
     ),
+  (as) =>
     macroKind('private-pages', 2, (view) =>
-      view.maps(key).includes('private')
+      view.maps(actorKey(as)).includes('private')
         ? []
         : victims(view, 'program')
             .slice(0, 2)
@@ -191,34 +248,15 @@ export function memoryKinds(as: Who): readonly ActionKind[] {
               { op: 'mprotect', map: 'private', prot: 'rx', as, note: 'and made executable.' },
             ]),
     ),
-    macroKind('old-personality', 1, (view) =>
-      view.maps(key).includes('implied')
-        ? []
-        : oddFiles(view, 'program')
-            .slice(0, 2)
-            .map((f): StepForm[] => [
-              {
-                op: 'personality',
-                persona: 0x400000,
-                as,
-                note: 'READ_IMPLIES_EXEC, as for very old programs.',
-              },
-              {
-                op: 'mmap',
-                path: f.path,
-                prot: 'r',
-                map: 'implied',
-                as,
-                note: `${f.path} is mapped to be read, which makes it executable now.`,
-              },
-            ]),
-    ),
-  ];
+];
+
+/** Executable memory without a file: what a process writes itself. */
+export function memoryKinds(as: Who): readonly ActionKind[] {
+  return MEMORY_KINDS.map((make) => make(as));
 }
 
-/** What only root hands to the kernel. */
-export function kernelKinds(as: Who): readonly ActionKind[] {
-  return [
+const KERNEL_KINDS: readonly ((as: Who) => ActionKind)[] = [
+  (as) =>
     kindOf('drop-module', 2, (view) =>
       view.file('/tmp/stranger.ko') === undefined
         ? [
@@ -232,6 +270,7 @@ export function kernelKinds(as: Who): readonly ActionKind[] {
           ]
         : [],
     ),
+  (as) =>
     kindOf('module-file', 3, (view) =>
       oddFiles(view, 'module').map((f) => ({
         op: 'finit_module',
@@ -240,6 +279,7 @@ export function kernelKinds(as: Who): readonly ActionKind[] {
         note: `${f.path} is loaded by its descriptor.`,
       })),
     ),
+  (as) =>
     kindOf('module-buffer', 3, (view) =>
       oddFiles(view, 'module').map((f) => ({
         op: 'init_module',
@@ -248,6 +288,7 @@ export function kernelKinds(as: Who): readonly ActionKind[] {
         note: `The bytes of ${f.path} are loaded from memory.`,
       })),
     ),
+  (as) =>
     kindOf('drop-firmware', 2, (view) =>
       view.file(`${FIRMWARE_FOLDER}/stranger.bin`) === undefined
         ? [
@@ -261,6 +302,7 @@ export function kernelKinds(as: Who): readonly ActionKind[] {
           ]
         : [],
     ),
+  (as) =>
     kindOf('firmware', 3, (view) =>
       oddFiles(view)
         .filter((f) => f.path.startsWith(`${FIRMWARE_FOLDER}/`) && f.path.endsWith('.bin'))
@@ -272,6 +314,7 @@ export function kernelKinds(as: Who): readonly ActionKind[] {
           note: `A driver asks for ${basename(f.path)}.`,
         })),
     ),
+  (as) =>
     macroKind('firmware-path', 1, (view) =>
       view.machine.kernel.sysctl.get('firmware_class.path') === undefined
         ? [
@@ -295,5 +338,9 @@ export function kernelKinds(as: Who): readonly ActionKind[] {
           ]
         : [],
     ),
-  ];
+];
+
+/** What only root hands to the kernel. */
+export function kernelKinds(as: Who): readonly ActionKind[] {
+  return KERNEL_KINDS.map((make) => make(as));
 }

@@ -2,6 +2,7 @@
 // from elsewhere.
 
 import { toHex } from '../../base/bytes.ts';
+import type { DataForm } from '../../scenario/schema-data.ts';
 import type { ActionKind, StepForm } from '../action.ts';
 import { kindOf, macroKind } from '../action.ts';
 import { basename } from '../paths.ts';
@@ -43,23 +44,27 @@ function dropped(view: View, place: string): readonly FileView[] {
   return view.files.filter((f) => f.path.startsWith(`${place === '/' ? '' : place}/`) && isOdd(view, f));
 }
 
-export function fileKinds(as: Who): readonly ActionKind[] {
-  const drop = (name: string, file: string, data: unknown, mode: string): ActionKind =>
-    kindOf(name, 3, (view) =>
-      dropPlaces(view)
-        .filter((place) => view.file(`${place === '/' ? '' : place}/${file}`) === undefined)
-        .map((place) => ({
-          op: 'write',
-          path: `${place === '/' ? '' : place}/${file}`,
-          data,
-          mode,
-          as,
-          note: `A new file of the attacker in ${place}.`,
-        })),
-    );
-  return [
-    drop('drop-program', 'stranger', { program: 'stranger' }, '0755'),
-    drop('drop-text', 'stranger.sh', '#!/bin/sh\nstranger\n', '0755'),
+/** A new file of the attacker wherever there is room for one. */
+function drop(as: Who, name: string, file: string, data: DataForm, mode: string): ActionKind {
+  return kindOf(name, 3, (view) =>
+    dropPlaces(view)
+      .map((place) => ({ place, path: `${place === '/' ? '' : place}/${file}` }))
+      .filter(({ path }) => view.file(path) === undefined)
+      .map(({ place, path }) => ({
+        op: 'write',
+        path,
+        data,
+        mode,
+        as,
+        note: `A new file of the attacker in ${place}.`,
+      })),
+  );
+}
+
+const FILE_KINDS: readonly ((as: Who) => ActionKind)[] = [
+  (as) => drop(as, 'drop-program', 'stranger', { program: 'stranger' }, '0755'),
+  (as) => drop(as, 'drop-text', 'stranger.sh', '#!/bin/sh\nstranger\n', '0755'),
+  (as) =>
     kindOf('write-over', 3, (view) =>
       overwritten(view).map((f) => ({
         op: 'write',
@@ -69,6 +74,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
         note: `${f.path} gets other bytes, in place.`,
       })),
     ),
+  (as) =>
     macroKind('replace', 3, (view) =>
       overwritten(view).map((f): StepForm[] => {
         const next = beside(f.path, `${basename(f.path)}.new`);
@@ -86,6 +92,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
         ];
       }),
     ),
+  (as) =>
     kindOf('rename', 2, (view) => {
       const good = victims(view, 'program', 'script');
       return good.flatMap((to) =>
@@ -101,6 +108,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
           })),
       );
     }),
+  (as) =>
     kindOf('hard-link', 1, (view) =>
       victims(view, 'program')
         .filter((f) => f.type === 'ext4' && view.file(beside(f.path, 'linked')) === undefined)
@@ -112,6 +120,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
           note: `A second name for ${f.path}.`,
         })),
     ),
+  (as) =>
     kindOf('symlink', 1, (view) =>
       oddFiles(view, 'program').map((f) => ({
         op: 'symlink',
@@ -121,6 +130,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
         note: 'A link that leads elsewhere.',
       })),
     ),
+  (as) =>
     kindOf('xattr-copy', 3, (view) =>
       oddFiles(view, 'program', 'script', 'module', 'data').flatMap((f) =>
         labels(view).map(({ name, hex, from }) => ({
@@ -133,26 +143,49 @@ export function fileKinds(as: Who): readonly ActionKind[] {
         })),
       ),
     ),
+  (as) =>
     kindOf('hash-label', 3, (view) =>
       oddFiles(view, 'program', 'script', 'module', 'data').map((f) => ({
         op: 'setxattr',
         path: f.path,
         name: 'security.ima',
-        data: { ima_hash: 'sha256', of: view.form(f.content) },
+        data: { ima_hash: 'sha256', of: view.plainForm(f.content) },
         as,
         note: `${f.path} gets a hash of its own bytes as its label.`,
       })),
     ),
+  (as) =>
+    macroKind('drop-labelled', 3, (view) =>
+      dropPlaces(view)
+        .filter((place) => view.file(`${place === '/' ? '' : place}/labelled`) === undefined)
+        .map((place): StepForm[] => {
+          const path = `${place === '/' ? '' : place}/labelled`;
+          const data = { program: 'stranger' };
+          return [
+            { op: 'write', path, data, mode: '0755', as, note: `A new file of the attacker in ${place},` },
+            {
+              op: 'setxattr',
+              path,
+              name: 'security.ima',
+              data: { ima_hash: 'sha256', of: data },
+              as,
+              note: 'with the hash of its bytes as its label.',
+            },
+          ];
+        }),
+    ),
+  (as) =>
     kindOf('foreign-signature', 1, (view) =>
       oddFiles(view, 'program').map((f) => ({
         op: 'setxattr',
         path: f.path,
         name: 'security.ima',
-        data: { ima_sig: 'intruder', of: view.form(f.content) },
+        data: { ima_sig: 'intruder', of: view.plainForm(f.content) },
         as,
         note: `${f.path} gets a signature by a key that the attacker made.`,
       })),
     ),
+  (as) =>
     kindOf('xattr-remove', 1, (view) =>
       victims(view).flatMap((f) =>
         LABELS.filter((name) => labelOf(f, name) !== undefined).map((name) => ({
@@ -164,6 +197,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
         })),
       ),
     ),
+  (as) =>
     kindOf('chmod', 2, (view) => [
       ...victims(view, 'program')
         .filter((f) => (f.inode.mode & 0o4000) === 0)
@@ -178,6 +212,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
         .filter((f) => !isExecutable(f))
         .map((f) => ({ op: 'chmod', path: f.path, mode: '0755', as, note: `${f.path} becomes executable.` })),
     ]),
+  (as) =>
     kindOf('chown', 2, (view) =>
       [...victims(view, 'program', 'script'), ...oddFiles(view, 'program', 'script', 'data')].flatMap((f) =>
         [0, 1000]
@@ -192,6 +227,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
           })),
       ),
     ),
+  (as) =>
     kindOf('truncate', 1, (view) =>
       victims(view, 'program').map((f) => ({
         op: 'truncate',
@@ -201,6 +237,7 @@ export function fileKinds(as: Who): readonly ActionKind[] {
         note: `${f.path} is cut short.`,
       })),
     ),
+  (as) =>
     macroKind('copy-aside', 2, (view) =>
       victims(view, 'program').flatMap((f) =>
         dropPlaces(view)
@@ -232,5 +269,8 @@ export function fileKinds(as: Who): readonly ActionKind[] {
           }),
       ),
     ),
-  ];
+];
+
+export function fileKinds(as: Who): readonly ActionKind[] {
+  return FILE_KINDS.map((make) => make(as));
 }

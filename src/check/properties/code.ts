@@ -46,7 +46,7 @@ export const onlySignedCodeRuns = property(
 const DIGEST_FIELDS: readonly string[] = ['d-ngv2', 'd-ng', 'd'];
 
 /** Digest of an entry as `algorithm:hex`; plain hex of the old template counts as sha1. */
-function digestOf(entry: TemplateEntry): string {
+export function digestOf(entry: TemplateEntry): string {
   const ids = templateFields(entry.template);
   const at = ids.findIndex((id) => DIGEST_FIELDS.includes(id));
   const field = entry.fields[at];
@@ -58,16 +58,16 @@ function digestOf(entry: TemplateEntry): string {
 }
 
 /** Digests in the list, and how many entries were read. */
-interface Measured {
+export interface Measured {
   readonly length: number;
   readonly digests: ImmutableSet<string>;
 }
 
-const NOTHING: Measured = { length: 0, digests: ImmutableSet() };
+export const NOTHING_MEASURED: Measured = { length: 0, digests: ImmutableSet() };
 
 export function measuredIn(list: Transition['after']['machine']['ima']['list'], before: Measured): Measured {
   if (list.length === before.length) return before;
-  const from = list.length < before.length ? NOTHING : before;
+  const from = list.length < before.length ? NOTHING_MEASURED : before;
   const added = toArray(list, from.length).map(digestOf);
   return { length: list.length, digests: from.digests.union(added) };
 }
@@ -95,7 +95,7 @@ function unmeasured(use: CodeUse, t: Transition): Finding {
 export const measuredBeforeUse: Property<Measured> = {
   name: 'measured-before-use',
   sentence: 'When code is used, the measurement list has an entry with the digest of its very bytes.',
-  start: (subject: Subject) => measuredIn(subject.start.machine.ima.list, NOTHING),
+  start: (subject: Subject) => measuredIn(subject.start.machine.ima.list, NOTHING_MEASURED),
   watch: (before, t) => {
     const memory = measuredIn(t.after.machine.ima.list, before);
     const { hashAlgo } = t.after.machine.ima;

@@ -2,9 +2,18 @@
 
 import type { Property } from '../property.ts';
 import { measuredBeforeUse, noStaleVerdict, onlySignedCodeRuns } from './code.ts';
+import { attestationSound, listReplaysToPcr } from './list.ts';
+import { labelsHold, noRollback, policyNeverWeakens, workloadLives } from './state.ts';
 
-export const PROPERTIES: readonly Property<never>[] = [
+/** Each remembers things of its own, which only it looks at. */
+export const PROPERTIES: readonly Property<unknown>[] = [
   onlySignedCodeRuns,
   measuredBeforeUse,
   noStaleVerdict,
-] as readonly Property<unknown>[] as readonly Property<never>[];
+  listReplaysToPcr,
+  attestationSound,
+  labelsHold,
+  policyNeverWeakens,
+  noRollback,
+  workloadLives,
+] as unknown as readonly Property<unknown>[];

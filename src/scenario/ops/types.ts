@@ -63,11 +63,23 @@ function flatContent(data: z.infer<typeof flatData>): Content {
   return { kind: 'opaque', label: data.opaque, length: data.len, digests: data.digests };
 }
 
-/** The content that a DATA argument stands for. */
+const contents = new WeakMap<object, Content>();
+
+/**
+ * The content that a DATA argument stands for. The same argument gives the same bytes, so what is known of
+ * them (digests, what kind of file they are) is known when the step is carried out again.
+ */
 export function contentOf(data: Data | undefined): Content {
   if (data === undefined) return { kind: 'bytes', bytes: EMPTY };
-  if (!Array.isArray(data)) return flatContent(data);
-  return { kind: 'bytes', bytes: concat(...data.map(bytesOf)) };
+  if (typeof data === 'string') return flatContent(data);
+  let content = contents.get(data);
+  if (content === undefined) {
+    content = Array.isArray(data)
+      ? { kind: 'bytes', bytes: concat(...data.map(bytesOf)) }
+      : flatContent(data);
+    contents.set(data, content);
+  }
+  return content;
 }
 
 /** The bytes of a DATA argument; zeros stand for a content that is known by its digests only. */
