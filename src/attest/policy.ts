@@ -2,7 +2,7 @@
 // to leave out, trusted signing keys, golden values. Own YAML form (docs/attestation.md); keylime's runtime
 // policy and allow list are read in keylime.ts.
 
-import { parseDocument } from 'yaml';
+import { type Document, parseDocument, visit } from 'yaml';
 import * as z from 'zod';
 import { fromUtf8, utf8 } from '../base/bytes.ts';
 import { LineIndex } from '../base/diagnostic.ts';
@@ -105,6 +105,23 @@ function policyOf(w: Written, open: OpenFile): AttestPolicy {
   };
 }
 
+/** The document as plain data; an alias of nothing, or too many of them, is a mistake at its place. */
+function plainOf(doc: Document, at: (offset: number) => string): unknown {
+  try {
+    return doc.toJS();
+  } catch (e) {
+    if (!(e instanceof ReferenceError)) throw e;
+    let offset = 0;
+    visit(doc, {
+      Alias: (_, node) => {
+        offset = node.range?.[0] ?? 0;
+        return node.resolve(doc) === undefined ? visit.BREAK : undefined;
+      },
+    });
+    throw unreadable(offset, `${at(offset)}: ${e.message.trim()}`);
+  }
+}
+
 /** Reads a policy in any known form; throws UnreadableError with the place of a mistake. */
 export function readPolicy(bytes: Uint8Array, open: OpenFile): AttestPolicy {
   const text = fromUtf8(bytes);
@@ -117,7 +134,7 @@ export function readPolicy(bytes: Uint8Array, open: OpenFile): AttestPolicy {
   };
   const [mistake] = doc.errors;
   if (mistake !== undefined) throw unreadable(mistake.pos[0], `${at(mistake.pos[0])}: ${mistake.message}`);
-  const parsed = policySchema.safeParse(doc.toJS() ?? {});
+  const parsed = policySchema.safeParse(plainOf(doc, at) ?? {});
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const path = (issue?.path ?? []).filter((p) => typeof p !== 'symbol');

@@ -164,7 +164,7 @@ describe('any bytes', () => {
           verify({ ...good, policy: { ...NO_POLICY, ...policy } });
         });
       }),
-      { numRuns: RUNS },
+      { numRuns: RUNS, examples: [[utf8('*\0')], [utf8('files: *none\n')]] },
     );
   });
 });
