@@ -2,7 +2,7 @@
 // writes the counterexample, if there is one, as a scenario file; `kisim check merge` joins the reports of a
 // campaign that was split.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Command, Option } from 'commander';
 import '../crypto/auto.ts';
@@ -32,6 +32,7 @@ import {
   colorOption,
   colorsFor,
   EXIT,
+  makeFolder,
   out,
   Progress,
   readInput,
@@ -192,7 +193,7 @@ function stem(file: string): string {
 
 /** Writes the report, and the scenario of a counterexample; value = the scenario's path. */
 function keep(report: CheckReport, folder: string): string | null {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const shard = report.shard === null ? '' : `.${report.shard.index + 1}-of-${report.shard.of}`;
   const name = `${stem(report.file)}${shard}`;
   writeFileSync(join(folder, `${name}.report.json`), `${JSON.stringify(report, null, 2)}\n`);

@@ -1,7 +1,7 @@
 // `kisim conform`: runs recorded kernel cases on the simulator, writes a record for each, and says what is
 // equal when the real kernel's records are at hand.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import '../crypto/auto.ts';
@@ -11,6 +11,7 @@ import { RECORDED_ENVIRONMENT } from '../conformance/env-data.ts';
 import { unknownNames } from '../conformance/environment.ts';
 import { type CaseRecord, runCase } from '../conformance/run.ts';
 import { Machine } from '../kernel/machine.ts';
+import { makeFolder } from './terminal.ts';
 
 const EXIT_DIFFERENT = 1;
 const EXIT_INVALID = 3;
@@ -90,7 +91,7 @@ function conform(args: readonly string[], options: ConformOptions): number {
     throw new InvalidInput(`--records: ${options.records}: no such folder`);
   }
   const cases = loadCases(args.flatMap(caseFiles), only);
-  mkdirSync(options.out, { recursive: true });
+  makeFolder(options.out);
   const compared: ComparedCase[] = [];
   const faults: CaseRecord[] = [];
   for (const [i, file] of cases.entries()) {

@@ -1,7 +1,7 @@
 // `kisim diff-policy OLD NEW`: in which events two policies decide differently, exactly, as a table and as
 // pairs of scenarios.
 
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { fromLatin1, fromUtf8 } from '../base/bytes.ts';
@@ -31,6 +31,7 @@ import {
   colorOption,
   colorsFor,
   EXIT,
+  makeFolder,
   out,
   readInput,
   say,
@@ -116,7 +117,7 @@ function compare(old: Read, now: Read): Compared {
 
 /** Writes the pairs; says for each row without one why. */
 function writeScenarios(folder: string, scenarios: readonly (ScenarioPair | string)[]): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   for (const [i, pair] of scenarios.entries()) {
     const number = String(i + 1).padStart(2, '0');
     if (typeof pair === 'string') say(`${i + 1}: no scenario: ${pair}`);

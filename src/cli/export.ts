@@ -1,7 +1,7 @@
 // `kisim export`: runs a scenario and writes what a verifier of a real machine would collect, so that
 // evmctl, tpm2-tools and `kisim attest verify` can read it.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command, Option } from 'commander';
 import { utf8 } from '../base/bytes.ts';
@@ -15,6 +15,7 @@ import {
   colorOption,
   colorsFor,
   EXIT,
+  makeFolder,
   out,
   say,
   shellQuote,
@@ -53,7 +54,7 @@ function writeExport(file: string, options: ExportOptions): void {
   const { files, failed } = exportScenario(file, { nonce, key: options.key }, colors);
   for (const [name, bytes] of files) {
     const path = join(options.to, name);
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     writeFileSync(path, bytes);
     out(path);
   }

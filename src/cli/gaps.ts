@@ -1,7 +1,7 @@
 // `kisim gaps`: goes every way by which data of files and buffers reaches the kernel on a machine with the
 // given policies, and shows which of them is measured, appraised, enforced, or nothing of it.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { fromUtf8 } from '../base/bytes.ts';
@@ -17,6 +17,7 @@ import {
   colorOption,
   colorsFor,
   EXIT,
+  makeFolder,
   out,
   readInput,
   say,
@@ -58,7 +59,7 @@ async function readPolicies(files: readonly string[], options: GapsCommandOption
 }
 
 function writeScenarios(folder: string, rows: readonly GapsRow[]): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   for (const row of rows) {
     for (const cell of [row.file, row.buffer]) {
       for (const [sample, text] of Object.entries(cell.scenarios))

@@ -1,7 +1,7 @@
 // What every sub-command shares about the terminal: colours (NO_COLOR, FORCE_COLOR, --color, plain), the
 // progress line on standard error, exit codes, and the errors that end a command.
 
-import { readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { Option } from 'commander';
 import pc from 'picocolors';
 
@@ -71,6 +71,16 @@ function reason(e: unknown): string {
   if (code === 'ENOENT') return 'no such file';
   if (code === 'EACCES') return 'permission denied';
   return code ?? (e as Error).message;
+}
+
+/** Makes a folder for results, with its parents; usage where something else stands in its place. */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (e) {
+    const why = e instanceof Error && 'code' in e ? String(e.code) : String(e);
+    throw new CommandError(EXIT.usage, `${path}: the folder cannot be made (${why})`, 'name another folder');
+  }
 }
 
 /** A word as a shell takes it back. */

@@ -46,7 +46,7 @@ function asRead(content: Content, size: number, pageSize: number): Content | nul
 }
 
 /** @kernel security/integrity/ima/ima_crypto.c ima_calc_file_hash() */
-export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashOutcome {
+export function calcFileHash(ima: ImaCursor, task: VfsTask | null, file: OpenFile, alg: string): HashOutcome {
   const { vfs, profile } = ima.env;
   if ((file.flags & O_DIRECT) !== 0) return { err: 'EINVAL', hash: zeroHash(ima.state.hashAlgo) };
   const inode = vfs.inode(file.inode);
@@ -61,9 +61,13 @@ export function calcFileHash(ima: ImaCursor, file: OpenFile, alg: string): HashO
   if (!cryptoHasAlg(profile, alg)) return { err: 'ENOENT', hash: zeroHash(alg) };
   if (noMemory(ima, 'ima_calc_file_hash')) return { err: 'ENOMEM', hash: zeroHash(alg) };
   if (inode.pseudo !== null) {
-    // Pseudo files give less than their size says: an unexpected end, unless the size is 0.
-    if (inode.size > 0) return { err: 'EINVAL', hash: zeroHash(alg) };
-    return { err: 0, hash: { alg, digest: contentHash(alg, EMPTY) } };
+    if (inode.size === 0) return { err: 0, hash: { alg, digest: contentHash(alg, EMPTY) } };
+    // Attributes of sysfs give less than the page that their size says: an unexpected end.
+    if (task === null || vfs.superblock(inode.sb).type === 'sysfs')
+      return { err: 'EINVAL', hash: zeroHash(alg) };
+    const text = vfs.pread(task, file.id, inode.size, 0);
+    if (!text.ok || text.value.length < inode.size) return { err: 'EINVAL', hash: zeroHash(alg) };
+    return { err: 0, hash: { alg, digest: contentHash(alg, text.value) } };
   }
   const content = asRead(vfs.contentOf(file.inode), inode.size, profile.pageSize);
   if (content === null) return { err: 'EINVAL', hash: zeroHash(alg) };
@@ -129,7 +133,7 @@ export function collectMeasurement(
         : { err: 0, hash: { alg: verity.alg, digest: verity.digest } };
     if (verity === null) cause = 'no-verity-digest';
   } else if (buf !== null) outcome = calcBufferHash(ima, file, buf, alg);
-  else outcome = calcFileHash(ima, file, alg);
+  else outcome = calcFileHash(ima, task, file, alg);
   const keeps = outcome.err === 0 || outcome.err === 'EBADF' || outcome.err === 'EINVAL';
   if (keeps && noMemory(ima, 'ima_collect_measurement')) outcome = { err: 'ENOMEM', hash: outcome.hash };
   const { err, hash } = outcome;

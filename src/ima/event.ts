@@ -21,7 +21,7 @@ function shortDigest(ima: ImaCursor, task: VfsTask, event: EventData): Result<Ui
   }
   if (event.file === null) return fail('EINVAL');
   const alg = ima.state.hashAlgo === 'md5' ? 'md5' : 'sha1';
-  const { err, hash } = calcFileHash(ima, ima.env.vfs.file(event.file), alg);
+  const { err, hash } = calcFileHash(ima, task, ima.env.vfs.file(event.file), alg);
   if (err === 0) return ok(hash.digest);
   auditMessage(ima, task, {
     type: AUDIT_INTEGRITY_DATA,

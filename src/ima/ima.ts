@@ -290,7 +290,7 @@ export class Ima implements ImaCursor {
     const open = this.env.vfs.file(file);
     const known = this.state.iint.get(open.inode);
     if (known?.hash != null && (known.flags & C.IMA_COLLECTED) !== 0) return known.hash;
-    const { err, hash } = calcFileHash(this, open, this.state.hashAlgo);
+    const { err, hash } = calcFileHash(this, null, open, this.state.hashAlgo);
     return err === 0 ? hash : null;
   }
 

@@ -211,7 +211,7 @@ function smackFileSystems(r: Rooms): void {
 function pseudoFileSystems(r: Rooms): SbId {
   const { vfs } = r;
   const disks = [...vfs.state.devices.keys()].sort();
-  populateTree(vfs, vfs.createSuperblock({ type: 'proc' }), procTree());
+  populateTree(vfs, vfs.createSuperblock({ type: 'proc' }), procTree(r.kernel.state.cmdline));
   populateTree(vfs, vfs.createSuperblock({ type: 'sysfs' }), sysTree(r.chip?.banks ?? null));
   populateTree(vfs, vfs.createSuperblock({ type: 'devtmpfs' }), devTree(disks, r.chip !== null));
   const security = vfs.createSuperblock({ type: 'securityfs' });

@@ -44,9 +44,10 @@ const SYSCTLS: readonly Sysctl[] = [
   { name: 'vm/overcommit_memory', initial: 0, min: 0, max: 2 },
 ];
 
-export function procTree(): TreeNode[] {
+/** The command line is the one file that shows its size. @kernel fs/proc/cmdline.c proc_cmdline_init() */
+export function procTree(cmdline: string): TreeNode[] {
   return [
-    node('cmdline', 0o444, 'proc/cmdline'),
+    { ...node('cmdline', 0o444, 'proc/cmdline'), size: utf8(cmdline).length + 1 },
     node('version', 0o444, 'proc/version'),
     node('uptime', 0o444, 'proc/uptime'),
     node('modules', 0o444, 'proc/modules'),

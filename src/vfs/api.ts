@@ -294,6 +294,8 @@ export interface PopulateNode {
   readonly content?: Content;
   readonly target?: string;
   readonly pseudo?: string;
+  /** Size that a pseudo file shows, where it is not that of its file system. */
+  readonly size?: number;
   readonly rdev?: number;
   readonly ino?: number;
   readonly generation?: number;

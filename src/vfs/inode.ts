@@ -38,6 +38,8 @@ export interface NewInode {
   readonly content?: Content;
   readonly target?: string;
   readonly pseudo?: string;
+  /** Size that a pseudo file shows, where it is not that of its file system. */
+  readonly size?: number;
   readonly xattrs?: readonly Xattr[];
   readonly seals?: number;
   readonly flags?: number;
@@ -110,7 +112,7 @@ export function newInode(core: Core, sbId: SbId, node: NewInode): Inode {
   const generation = node.generation ?? (core.fs(sbId).generation ? core.env.random.u32() : 0);
   const content = type === S_IFREG && node.pseudo === undefined ? (node.content ?? NO_CONTENT) : null;
   const target = type === S_IFLNK ? (node.target ?? '') : null;
-  const pseudoSize = type === S_IFREG ? core.fs(sbId).pseudoSize : 0;
+  const pseudoSize = type === S_IFREG ? (node.size ?? core.fs(sbId).pseudoSize) : 0;
   const inode: Inode = {
     key: core.id(),
     sb: sbId,

@@ -38,6 +38,7 @@ function birthOf(core: Core, sbId: number, node: PopulateNode): NewInode {
     ...(node.content === undefined ? {} : { content: node.content }),
     ...(node.target === undefined ? {} : { target: node.target }),
     ...(node.pseudo === undefined ? {} : { pseudo: node.pseudo }),
+    ...(node.size === undefined ? {} : { size: node.size }),
     ...(node.rdev === undefined ? {} : { rdev: node.rdev }),
   };
 }

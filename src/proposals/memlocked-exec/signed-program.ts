@@ -50,7 +50,7 @@ export function verifyNow(r: Rooms, file: FileId): Err {
   const value = signatureOf(r, open.inode);
   if (value === null) return 'ENODATA';
   const alg = labelHashAlgo(value, r.ima.state.hashAlgo);
-  const { err, hash } = calcFileHash(r.ima, open, alg);
+  const { err, hash } = calcFileHash(r.ima, null, open, alg);
   return err !== 0 ? err : integrityDigsigVerify(r.trust, 'ima', value, hash.digest);
 }
 

@@ -114,6 +114,20 @@ describe('kisim run', () => {
 });
 
 describe('kisim test', () => {
+  it('says so when a folder for results cannot be made', () => {
+    const taken = join(mkdtempSync(join(tmpdir(), 'kisim-cli-')), 'file');
+    writeFileSync(taken, '');
+    for (const args of [
+      ['gaps', '--out', taken],
+      ['export', 'scenarios/lessons/01-what-a-pcr-is.yaml', '--to', join(taken, 'below')],
+      ['conform', 'test/conformance/own/cases/ox-proc-cmdline.json', '--out', taken],
+    ]) {
+      const r = kisim(args);
+      expect(r.status, args[0]).toBe(2);
+      expect(r.err).toContain('the folder cannot be made');
+    }
+  });
+
   it('runs a folder: one line each, failures with frames, counts, exit 1', () => {
     const r = kisim(['test', work]);
     expect(r.status).toBe(1);
