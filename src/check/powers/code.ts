@@ -24,6 +24,12 @@ function loaders(view: View): readonly FileView[] {
   return view.of('program').filter((f) => named.has(f.path));
 }
 
+/** An interpreter is started with a file as its argument. */
+function startsWith(sh: FileView, path: string, as: Who): StepForm {
+  const note = `${basename(sh.path)} is started with ${path} as its argument.`;
+  return { op: 'exec', path: sh.path, argv1: path, as, note };
+}
+
 /** What an interpreter does with a file it was given. */
 function reads(path: string, as: Who): StepForm {
   return {
@@ -128,16 +134,7 @@ const CODE_KINDS: readonly ((as: Who) => ActionKind)[] = [
         .flatMap((sh) =>
           oddFiles(view, 'script', 'data')
             .filter((f) => f.path !== sh.path)
-            .map((f): StepForm[] => [
-              {
-                op: 'exec',
-                path: sh.path,
-                argv1: f.path,
-                as,
-                note: `${basename(sh.path)} is started with ${f.path} as its argument.`,
-              },
-              reads(f.path, as),
-            ]),
+            .map((f): StepForm[] => [startsWith(sh, f.path, as), reads(f.path, as)]),
         ),
     ),
   (as) =>
@@ -171,13 +168,7 @@ const CODE_KINDS: readonly ((as: Who) => ActionKind)[] = [
           oddFiles(view, 'script', 'data')
             .filter((f) => f.path !== sh.path)
             .map((f): StepForm[] => [
-              {
-                op: 'exec',
-                path: sh.path,
-                argv1: f.path,
-                as,
-                note: `${basename(sh.path)} is started with ${f.path} as its argument.`,
-              },
+              startsWith(sh, f.path, as),
               {
                 op: 'read',
                 path: f.path,

@@ -31,6 +31,25 @@ function swapped(one: string, policy: string, other: string): string {
 }
 
 describe('comparison of IMA policies', () => {
+  it.each([
+    ['of the rule that appraises', ['appraise func=MMAP_CHECK permit_directio']],
+    ['of another rule', ['appraise func=MMAP_CHECK', 'audit func=MMAP_CHECK permit_directio']],
+  ])('knows that permitted direct I/O lets more through: the flag %s', (_, lines) => {
+    const old = side('appraise func=MMAP_CHECK');
+    const { diff } = diffIma(old, side(...lines));
+    expect(diff).toMatchObject({ equivalent: false, newImpliesOld: false, oldImpliesNew: true });
+    expect(diff.rows.map((r) => r.kind)).toContain('newly allowed');
+    expect(diffIma(side(...lines), old).diff).toMatchObject({ newImpliesOld: true, oldImpliesNew: false });
+  });
+
+  it('sees no difference in direct I/O where nothing is appraised', () => {
+    const { diff } = diffIma(
+      side('measure func=MMAP_CHECK'),
+      side('measure func=MMAP_CHECK permit_directio'),
+    );
+    expect(diff).toMatchObject({ newImpliesOld: true, oldImpliesNew: true });
+  });
+
   it('names the rules of both sides, the region and a witness', () => {
     const old = side('measure func=BPRM_CHECK', 'appraise fowner=0');
     const now = side('appraise func=BPRM_CHECK fowner=0 appraise_type=imasig', 'appraise fowner=0');
